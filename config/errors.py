@@ -1,0 +1,61 @@
+"""Every error that QuantaHR raises on purpose.
+
+    QuantaHRError
+    ├── ConfigError          a setting, or the environment, is wrong
+    ├── DocumentError        one document cannot be read; the others can
+    │   └── MetadataError    what it says about itself is wrong, so nobody knows who may read it
+    ├── KnowledgeIndexError  the index cannot be opened, or is owned by another process
+    ├── ModelError           a model file is missing, corrupt or will not load
+    ├── LedgerError          the ledger cannot be opened, read or written
+    │   └── UnknownInteraction  no such answer was ever recorded
+    └── EngineError          one generation did not finish
+        ├── EngineBusy       the queue is full
+        └── DeadlineExceeded the answer took longer than allowed
+
+A message says what happened, the value seen and what to do next, in one sentence. It never holds secrets or an
+employee's text, so process edges may print it as it stands.
+"""
+
+
+class QuantaHRError(Exception):
+    """The root: catching it catches whatever QuantaHR raises on purpose."""
+
+
+class ConfigError(QuantaHRError):
+    """A setting, or the environment, is wrong."""
+
+
+class DocumentError(QuantaHRError):
+    """One document cannot be read; ingestion reports it and goes on."""
+
+
+class MetadataError(DocumentError):
+    """A document's metadata is wrong, so nobody knows who may read it."""
+
+
+class KnowledgeIndexError(QuantaHRError):
+    """The index cannot be opened, or another process owns it."""
+
+
+class ModelError(QuantaHRError):
+    """A model file is missing, corrupt or will not load."""
+
+
+class LedgerError(QuantaHRError):
+    """The ledger of answers and votes cannot be opened, read or written."""
+
+
+class UnknownInteraction(LedgerError):
+    """A vote names an answer that the ledger does not hold."""
+
+
+class EngineError(QuantaHRError):
+    """One generation did not finish."""
+
+
+class EngineBusy(EngineError):
+    """The queue is full; the asker should try again shortly."""
+
+
+class DeadlineExceeded(EngineError):
+    """The generation took longer than its deadline."""

@@ -1,0 +1,248 @@
+"""Every setting, with its default, its unit and what it is for.
+
+Enters: a TOML file (`quantahr.toml`) and environment variables `QUANTAHR_<SECTION>__<KEY>`, which win over the file.
+Leaves: one frozen `Settings`; each part of the program receives only its own section.
+Run: `quantahr doctor` prints what was resolved. Nothing else in the program reads the environment.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+
+from config.errors import ConfigError
+
+ENV_PREFIX = "QUANTAHR_"
+ENV_CONFIG = "QUANTAHR_CONFIG"
+# Read elsewhere by tests and benchmarks, or naming the file itself: not settings.
+ENV_NOT_SETTINGS = {ENV_CONFIG, "QUANTAHR_EVAL_DATA"}
+
+
+class Audience(StrEnum):
+    """Who may read a document. HR reads everything, managers what is for managers or all."""
+
+    ALL = "all"
+    MANAGERS = "managers"
+    HR = "hr"
+
+
+class Section(BaseModel):
+    """A group of settings: frozen, and a key that it does not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Contact(Section):
+    """A human to turn to."""
+
+    name: str = Field("the HR team", description="Who to name, as it reads in a sentence: 'ask the HR team'.")
+    email: str = Field("", description="Their e-mail address; empty leaves it out.")
+    phone: str = Field("", description="Their telephone number; empty leaves it out.")
+    url: str = Field("", description="Their page; empty leaves it out.")
+
+
+class CrisisLine(Section):
+    """A telephone line for people in danger."""
+
+    name: str = Field(description="What the line is called.")
+    contact: str = Field(description="How to reach it: a number, or a word and a number to text.")
+    country: str = Field("", description="ISO 3166 code of the country it serves; empty for every country.")
+
+
+class CompanySettings(Section):
+    """What the assistant says about the company and its people."""
+
+    name: str = Field("your company", description="The company's name, as the assistant says it.")
+    hr: Contact = Field(Contact(), description="Who answers when the policies do not.")
+    confidential: Contact = Field(
+        Contact(name="the confidential reporting channel"),
+        description="Where suspected wrongdoing can be reported without the line manager knowing.",
+    )
+    crisis_lines: tuple[CrisisLine, ...] = Field(
+        (
+            CrisisLine(name="Emergency services", contact="112, 999, 911 or your local number"),
+            CrisisLine(name="Samaritans", contact="116 123", country="GB"),
+            CrisisLine(name="988 Suicide & Crisis Lifeline", contact="988", country="US"),
+        ),
+        description="Lines to name when somebody may be in danger.",
+    )
+    suggested_questions: tuple[str, ...] = Field((), description="Questions that the chat offers to begin with.")
+
+
+class DocumentSettings(Section):
+    """Which documents are read."""
+
+    folder: Path = Field(
+        Path("samples/handbook"), description="Folder that `serve` and `ingest` read, with its sub-folders."
+    )
+    max_file_bytes: int = Field(50_000_000, gt=0, description="Larger files are skipped with a reason (bytes).")
+    max_unpacked_bytes: int = Field(
+        300_000_000, gt=0, description="Archives (docx, xlsx) that unpack to more are skipped (bytes)."
+    )
+    timeout_s: float = Field(600, gt=0, description="A file that takes longer to read is skipped (seconds).")
+    rescan_s: float = Field(
+        60, ge=0, description="`serve` looks for changed documents this often (seconds); 0 looks only at the start."
+    )
+
+
+class IndexSettings(Section):
+    """How documents are cut and where their vectors live."""
+
+    url: str = Field("", description="A Chroma server, such as http://chroma:8000; empty keeps Chroma embedded.")
+    collection: str = Field("policies", min_length=3, description="Name of the Chroma collection.")
+    chunk_size: int = Field(
+        512, gt=15, description="Longest chunk in word pieces; what the embedder cannot hold is clipped, said once."
+    )
+    chunk_overlap: int = Field(50, ge=0, description="Word pieces that neighbouring chunks of one section share.")
+
+
+class RetrievalSettings(Section):
+    """How passages are found."""
+
+    top_k: int = Field(8, gt=0, le=50, description="Passages that are read for evidence.")
+    lexical_weight: float = Field(
+        0.15, ge=0, le=1, description="Share of the lexical score (BM25) in the fused score; 0 is dense alone."
+    )
+
+
+class ReadingSettings(Section):
+    """How evidence is chosen, and when the assistant declines."""
+
+    max_evidence: int = Field(2, ge=1, le=3, description="Sentences, list items or table rows an answer may rest on.")
+    max_words: int = Field(60, gt=0, description="A second or third piece is added only up to this length (words).")
+    min_probability: float = Field(
+        0.5, ge=0, le=1, description="Below this probability that the evidence answers, the assistant declines."
+    )
+
+
+class ModelSettings(Section):
+    """Which model words the answers."""
+
+    gguf: Path | None = Field(None, description="A GGUF file; empty uses the embedded SmolLM2-135M-Instruct.")
+    context_tokens: int = Field(2048, ge=512, description="Prompt and answer together (tokens).")
+    threads: int = Field(0, ge=0, description="Threads for generation; 0 takes one per physical core.")
+    batch_tokens: int = Field(512, gt=0, description="Prompt tokens evaluated in one step.")
+    max_answer_tokens: int = Field(120, gt=0, description="Longest answer (tokens).")
+    temperature: float = Field(0.0, ge=0, le=2, description="0 always takes the likeliest word.")
+    queue_limit: int = Field(32, gt=0, description="Questions that may wait for the model; more are turned away.")
+    deadline_s: float = Field(30.0, gt=0, description="An answer that takes longer is stopped (seconds).")
+
+
+class AnsweringSettings(Section):
+    """How an answer is worded."""
+
+    wording: Literal["quote", "generate"] = Field(
+        "generate",
+        description="'generate' lets the model word the evidence and quotes it when that fails the check; "
+        "'quote' always quotes.",
+    )
+
+
+class ServerSettings(Section):
+    """The web chat and the HTTP API."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on; another than loopback needs an API token.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    api_token: SecretStr = Field(
+        SecretStr(""), description="Callers send it as 'Authorization: Bearer …'; the chat page asks for it."
+    )
+    audience: Audience = Field(
+        Audience.ALL, description="What people at the chat page may read; a caller with the token may name another."
+    )
+
+
+class Settings(Section):
+    """Everything. Built once at the start of a process by `load_settings`."""
+
+    data_dir: Path = Field(Path("var"), description="Index, caches and the ledger live here.")
+    company: CompanySettings = CompanySettings()
+    documents: DocumentSettings = DocumentSettings()
+    index: IndexSettings = IndexSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
+    reading: ReadingSettings = ReadingSettings()
+    model: ModelSettings = ModelSettings()
+    answering: AnsweringSettings = AnsweringSettings()
+    server: ServerSettings = ServerSettings()
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Read the settings from `path`, else from `$QUANTAHR_CONFIG`, else from `config/quantahr.toml` if it is there.
+
+    Raises:
+        ConfigError: The file is missing or no TOML, a key is unknown (the nearest known one is named), or a value
+            does not fit; the message names the file or the environment variable.
+    """
+    named = path or (Path(os.environ[ENV_CONFIG]) if os.environ.get(ENV_CONFIG) else None)
+    file = named or Path("config/quantahr.toml")
+    values: dict[str, Any] = {}
+    if named or file.exists():
+        values = _read_toml(file)
+    origin = f"{file}"
+    for name, text in _overrides().items():
+        _set(values, name, text)
+        origin = f"{file} or the environment"
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, origin)) from error
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"There is no configuration file {file}; name an existing one with --config.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not valid TOML ({error}); mend that line.") from error
+
+
+def _overrides() -> dict[str, str]:
+    """Environment variables that are settings, by dotted key: QUANTAHR_SERVER__PORT=1 gives {"server.port": "1"}."""
+    found = {}
+    for name, text in os.environ.items():
+        if name.startswith(ENV_PREFIX) and name not in ENV_NOT_SETTINGS:
+            found[name.removeprefix(ENV_PREFIX).lower().replace("__", ".")] = text
+    return found
+
+
+def _set(values: dict[str, Any], dotted: str, text: str) -> None:
+    *sections, key = dotted.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            variable = ENV_PREFIX + dotted.upper().replace(".", "__")
+            raise ConfigError(f"{variable} names no setting; see docs/configuration.md.")
+    values[key] = text
+
+
+def _explain(error: ValidationError, origin: str) -> str:
+    """The first problem in one sentence, with the nearest known key where the key is unknown."""
+    problem = error.errors()[0]
+    keys = [str(part) for part in problem["loc"]]
+    dotted = ".".join(keys)
+    if problem["type"] == "extra_forbidden":
+        known = list(_fields_at(keys[:-1]))
+        near = difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.0)
+        hint = f"did you mean '{near[0]}'?" if near else "remove it."
+        return f"Unknown setting '{dotted}' in {origin}; {hint}"
+    more = len(error.errors()) - 1
+    also = f" ({more} more to mend after it)" if more else ""
+    value = "" if "token" in dotted else f" (it is {problem['input']!r})"
+    return f"Setting '{dotted}' in {origin} does not fit{value}: {problem['msg']}{also}; see docs/configuration.md."
+
+
+def _fields_at(keys: list[str]) -> dict[str, FieldInfo]:
+    model: type[BaseModel] = Settings
+    for key in keys:
+        annotation = model.model_fields[key].annotation if key in model.model_fields else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return {}
+        model = annotation
+    return model.model_fields
