@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 
 from config.errors import ConfigError
@@ -37,6 +37,12 @@ class Section(BaseModel):
     """A group of settings: frozen, and a key that it does not know is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("adapter", "gguf", mode="before", check_fields=False)
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        """TOML has no null, and Path("") would be the working folder."""
+        return None if value == "" else value
 
 
 class Contact(Section):
@@ -93,8 +99,12 @@ class DocumentSettings(Section):
 
 
 class IndexSettings(Section):
-    """How documents are cut and where their vectors live."""
+    """How documents are cut and embedded, and where their vectors live."""
 
+    adapter: Path | None = Field(
+        Path("models/starter/retriever"),
+        description="LoRA adapter for the embedder (a folder that peft saved); '' takes the embedder as it is.",
+    )
     url: str = Field("", description="A Chroma server, such as http://chroma:8000; empty keeps Chroma embedded.")
     collection: str = Field("policies", min_length=3, description="Name of the Chroma collection.")
     chunk_size: int = Field(
@@ -118,7 +128,7 @@ class ReadingSettings(Section):
     max_evidence: int = Field(2, ge=1, le=3, description="Sentences, list items or table rows an answer may rest on.")
     max_words: int = Field(60, gt=0, description="A second or third piece is added only up to this length (words).")
     min_probability: float = Field(
-        0.5, ge=0, le=1, description="Below this probability that the evidence answers, the assistant declines."
+        0.3, ge=0, le=1, description="Below this probability that the evidence answers, the assistant declines."
     )
 
 

@@ -60,6 +60,10 @@ def test_unknown_environment_variable_is_refused(tmp_path: Path, monkeypatch: py
         load_settings(write(tmp_path, ""))
 
 
+def test_empty_text_switches_an_optional_path_off(tmp_path: Path) -> None:
+    assert load_settings(write(tmp_path, "[index]\nadapter = ''\n")).index.adapter is None
+
+
 def test_token_is_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QUANTAHR_SERVER__API_TOKEN", "very-secret")
     assert "very-secret" not in repr(load_settings(write(tmp_path, "")))

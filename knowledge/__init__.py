@@ -1,0 +1,1 @@
+"""Documents in, evidence out: load, chunk, embed, index, retrieve, read."""
