@@ -1,0 +1,222 @@
+"""What goes over the wire: request bodies as they must be, answers and events as they are sent.
+
+Enters: JSON, refused when a field is unknown, missing or too long. Leaves: the product's own types, and JSON of them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from bot.answer import Answer, Asker, Citation, Question, Turn
+from config.settings import Audience, Settings
+
+CHANNEL = "web"
+MAX_QUESTION_CHARS = 2_000
+MAX_TURNS = 20
+MAX_TURN_CHARS = 4_000
+MAX_NOTE_CHARS = 4_000
+# Twenty full turns in a script of three bytes a letter, with room for the JSON around them.
+MAX_BODY_BYTES = 400_000
+
+Note = Annotated[str, StringConstraints(max_length=MAX_NOTE_CHARS, strip_whitespace=True)]
+
+
+class Body(BaseModel):
+    """A request body: an unknown field is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TurnBody(Body):
+    """An earlier message of the thread."""
+
+    role: Literal["user", "bot"]
+    text: str = Field(max_length=MAX_TURN_CHARS)
+
+
+class AskBody(Body):
+    """A question. `history` holds the thread's earlier turns, oldest first."""
+
+    question: Annotated[str, StringConstraints(min_length=1, max_length=MAX_QUESTION_CHARS, strip_whitespace=True)]
+    country: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2}$", to_upper=True)] | None = Field(
+        None, description="ISO 3166 code, such as GB; leave out if not known."
+    )
+    audience: Audience | None = Field(None, description="Asking for more than the server gives needs its token.")
+    history: tuple[TurnBody, ...] = Field((), max_length=MAX_TURNS)
+
+    def to_question(self, audience: Audience) -> Question:
+        """The question as the assistant takes it, asked by somebody who may read what is for `audience`."""
+        return Question(
+            text=self.question,
+            asker=Asker(audience=audience, country=self.country),
+            channel=CHANNEL,
+            history=tuple(Turn(turn.role, turn.text) for turn in self.history),
+        )
+
+
+class FeedbackBody(Body):
+    """A vote on an answer: 1 (wrong) to 5 (right); 0 takes it back."""
+
+    interaction_id: str = Field(min_length=1, max_length=64)
+    rating: int = Field(ge=0, le=5, strict=True)
+    reason: Note = ""
+    correct_points: Note = ""
+    incorrect_points: Note = ""
+    ideal_response: Note = ""
+
+
+class FeedbackReply(BaseModel):
+    """The vote as it now stands."""
+
+    interaction_id: str
+    rating: int
+
+
+class CitationBody(BaseModel):
+    """Where an answer stands: the cited passage and the quoted piece of it. `effective` is an ISO date or empty."""
+
+    file: str
+    title: str
+    heading: str
+    text: str
+    quote: str
+    score: float
+    url: str
+    page: int | None
+    effective: str
+    is_expired: bool
+
+    @classmethod
+    def of(cls, citation: Citation) -> Self:
+        """The citation as JSON."""
+        return cls(
+            file=citation.file,
+            title=citation.title,
+            heading=citation.heading,
+            text=citation.text,
+            quote=citation.quote,
+            score=citation.score,
+            url=citation.url,
+            page=citation.page,
+            effective=citation.effective,
+            is_expired=citation.is_expired,
+        )
+
+
+class AnswerBody(BaseModel):
+    """One answer. When `abstained`, `citations` holds the nearest policies, not sources of the text."""
+
+    id: str
+    answer: str
+    abstained: bool
+    route: str
+    category: str
+    probability: float
+    citations: list[CitationBody]
+    model: str
+    prompt_version: str
+    ttft_ms: float
+    latency_ms: float
+
+    @classmethod
+    def of(cls, answer: Answer) -> Self:
+        """The answer as JSON."""
+        return cls(
+            id=answer.id,
+            answer=answer.text,
+            abstained=answer.abstained,
+            route=answer.route.value,
+            category=answer.category,
+            probability=answer.probability,
+            citations=[CitationBody.of(citation) for citation in answer.citations],
+            model=answer.model,
+            prompt_version=answer.prompt_version,
+            ttft_ms=answer.timings.ttft_ms,
+            latency_ms=answer.timings.latency_ms,
+        )
+
+
+class ContactBody(BaseModel):
+    """A human to turn to; what is not known is empty."""
+
+    name: str
+    email: str
+    phone: str
+    url: str
+
+
+class InfoBody(BaseModel):
+    """What the chat page shows before the first question."""
+
+    company: str
+    hr: ContactBody
+    suggested_questions: list[str]
+    countries: list[str]
+    needs_token: bool
+    ready: bool
+
+    @classmethod
+    def of(cls, settings: Settings, *, countries: tuple[str, ...], needs_token: bool, ready: bool) -> Self:
+        """What the settings say to everybody."""
+        hr = settings.company.hr
+        return cls(
+            company=settings.company.name,
+            hr=ContactBody(name=hr.name, email=hr.email, phone=hr.phone, url=hr.url),
+            suggested_questions=list(settings.company.suggested_questions),
+            countries=list(countries),
+            needs_token=needs_token,
+            ready=ready,
+        )
+
+
+class ReadyBody(BaseModel):
+    """Whether questions can be answered; if not, `reason` says why, and `has_failed` that waiting will not help."""
+
+    ready: bool
+    has_failed: bool = False
+    reason: str = ""
+    model: str = ""
+    documents: int = 0
+    chunks: int = 0
+
+
+class ErrorBody(BaseModel):
+    """What went wrong, in words for whoever asked. `incident_id` is what to quote to those who run the server."""
+
+    message: str
+    incident_id: str = ""
+
+
+class StatusEvent(BaseModel):
+    """What is happening while there is no text yet; `position` counts the questions that come first."""
+
+    state: Literal["queued", "reading"]
+    position: int
+
+
+class TextEvent(BaseModel):
+    """The next piece of the answer's text."""
+
+    delta: str
+
+
+def explain_invalid(error: RequestValidationError) -> str:
+    """The first problem of a request body in one sentence, without what was sent.
+
+    Example: `Field 'rating' does not fit: Input should be less than or equal to 5.`
+    """
+    problem = error.errors()[0]
+    kind = str(problem["type"])
+    field = ".".join(str(part) for part in problem["loc"] if part != "body")
+    if kind == "json_invalid":
+        return "The body is not valid JSON; send a JSON object."
+    if not field:
+        return "Send a JSON object, with the header 'Content-Type: application/json'."
+    if kind == "extra_forbidden":
+        return f"Field '{field}' is not known; remove it."
+    if kind == "missing":
+        return f"Field '{field}' is missing; add it."
+    return f"Field '{field}' does not fit: {problem['msg']}."

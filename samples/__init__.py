@@ -1,0 +1,1 @@
+"""The sample handbook, its questions, and the scripts that build and check them."""

@@ -1,0 +1,178 @@
+"""The ledger, on real SQLite files."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sqlite3
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bot.answer import Answer, Citation, Question, Route, Timings, Turn
+from bot.store import Store, Vote, open_store
+from config.errors import LedgerError, UnknownInteraction
+
+CITATION = Citation(
+    file="leave/annual.md",
+    title="Annual leave policy",
+    heading="Annual leave › Carrying over",
+    text="You may carry over five days.\nAsk before 1 December.",
+    quote="You may carry over five days.",
+    score=0.91,
+    page=2,
+    effective="2026-01-01",
+)
+QUESTION = Question("How many days can I carry over?", channel="web", history=(Turn("user", "Hello"),))
+
+
+def an_answer(answer_id: str = "a1", route: Route = Route.QUOTED, category: str = "") -> Answer:
+    return Answer(
+        id=answer_id,
+        text="You may carry over five days.",
+        citations=(CITATION,),
+        abstained=False,
+        route=route,
+        probability=0.8,
+        model="fake-1",
+        prompt_version="p1",
+        timings=Timings(ttft_ms=12.5, latency_ms=80.0, steps_ms=(("retrieve", 3.0), ("read", 9.0))),
+        category=category,
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(tmp_path)
+    yield opened
+    opened.close()
+
+
+def test_an_answer_is_read_back_as_it_was_recorded(store: Store) -> None:
+    store.record(QUESTION, an_answer(), "web:ana")
+    stored = store.interaction("a1")
+    assert (stored.question, stored.history, stored.answer) == (QUESTION.text, QUESTION.history, an_answer().text)
+    assert stored.citations == (CITATION,)
+    assert (stored.route, stored.model, stored.prompt_version) == (Route.QUOTED, "fake-1", "p1")
+    assert stored.timings == an_answer().timings
+    assert stored.at.tzinfo is not None
+
+
+def test_a_sensitive_message_leaves_only_its_category(store: Store, tmp_path: Path) -> None:
+    question = Question("My manager touched me", channel="web", history=(Turn("user", "I need to tell somebody"),))
+    store.record(question, an_answer(route=Route.SENSITIVE, category="harassment"), "web:ana")
+    store.vote(Vote("a1", "web:ana", 1, reason="it was at the party", ideal_response="call the police"))
+    stored = store.interaction("a1")
+    assert (stored.question, stored.history, stored.answer, stored.citations) == ("", (), "", ())
+    assert stored.category == "harassment"
+    (vote,) = store.current_votes("a1")
+    assert (vote.rating, vote.reason, vote.ideal_response) == (1, "", "")
+    on_disk = b"".join(file.read_bytes() for file in tmp_path.glob("ledger.sqlite*"))
+    assert b"touched" not in on_disk and b"somebody" not in on_disk and b"party" not in on_disk
+
+
+def test_people_appear_only_as_a_keyed_hash(store: Store, tmp_path: Path) -> None:
+    store.record(QUESTION, an_answer(), "web:ana@example.com")
+    assert "ana" not in store.interaction("a1").person
+    on_disk = b"".join(file.read_bytes() for file in tmp_path.glob("ledger.sqlite*"))
+    assert b"ana@example.com" not in on_disk
+    other = open_store(tmp_path / "other")
+    other.record(QUESTION, an_answer(), "web:ana@example.com")
+    assert other.interaction("a1").person != store.interaction("a1").person
+    other.close()
+
+
+def test_key_and_ledger_are_readable_by_their_owner_only(store: Store, tmp_path: Path) -> None:
+    store.record(QUESTION, an_answer(), "web:ana")
+    for file in tmp_path.glob("ledger.*"):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file.name
+
+
+def test_the_last_vote_of_each_person_counts(store: Store) -> None:
+    store.record(QUESTION, an_answer(), "web:ana")
+    store.vote(Vote("a1", "web:ana", 1, reason="wrong number"))
+    store.vote(Vote("a1", "web:ben", 5))
+    store.vote(Vote("a1", "web:ana", 4))
+    assert [vote.rating for vote in store.current_votes("a1")] == [5, 4]
+
+
+def test_rating_nought_takes_the_vote_back(store: Store) -> None:
+    store.record(QUESTION, an_answer(), "web:ana")
+    store.vote(Vote("a1", "web:ana", 5))
+    store.vote(Vote("a1", "web:ana", 0))
+    assert store.current_votes("a1") == ()
+    store.vote(Vote("a1", "web:ana", 1))
+    assert [vote.rating for vote in store.current_votes("a1")] == [1]
+
+
+def test_votes_are_appended_never_updated(store: Store, tmp_path: Path) -> None:
+    store.record(QUESTION, an_answer(), "web:ana")
+    for rating in (5, 0, 1):
+        store.vote(Vote("a1", "web:ana", rating))
+    connection = sqlite3.connect(tmp_path / "ledger.sqlite")
+    assert connection.execute("SELECT rating FROM votes ORDER BY id").fetchall() == [(5,), (0,), (1,)]
+    connection.close()
+
+
+def test_a_vote_on_an_unknown_answer_is_refused(store: Store) -> None:
+    with pytest.raises(UnknownInteraction, match="no such answer"):
+        store.vote(Vote("nowhere", "web:ana", 5))
+    with pytest.raises(UnknownInteraction, match="nowhere"):
+        store.interaction("nowhere")
+
+
+def test_an_answer_is_recorded_once_and_the_refusal_holds_no_question(store: Store) -> None:
+    store.record(QUESTION, an_answer(), "web:ana")
+    with pytest.raises(LedgerError, match="already") as caught:
+        store.record(QUESTION, an_answer(), "web:ana")
+    assert QUESTION.text not in f"{caught.value} {caught.value.__cause__}"
+
+
+def test_what_was_recorded_is_there_after_opening_again(tmp_path: Path) -> None:
+    first = open_store(tmp_path)
+    first.record(QUESTION, an_answer(), "web:ana")
+    first.close()
+    second = open_store(tmp_path)
+    second.vote(Vote("a1", "web:ana", 5))
+    assert second.current_votes("a1")[0].person == second.interaction("a1").person
+    second.close()
+
+
+def test_a_folder_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(LedgerError, match="set data_dir to a writable folder"):
+        open_store(tmp_path / "file" / "var")
+
+
+def test_a_file_that_is_no_ledger_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "ledger.sqlite").write_text("this is not a database, and it is long enough to be noticed as such" * 20)
+    with pytest.raises(LedgerError, match="cannot be used as the ledger"):
+        open_store(tmp_path)
+
+
+def test_a_spoilt_key_is_not_silently_replaced(tmp_path: Path) -> None:
+    (tmp_path / "ledger.key").write_text("no key\n")
+    with pytest.raises(LedgerError, match="holds no key"):
+        open_store(tmp_path)
+
+
+def write_many(data_dir: Path, name: str, count: int) -> None:
+    store = open_store(data_dir)
+    for number in range(count):
+        store.record(QUESTION, an_answer(f"{name}-{number}"), f"web:{name}")
+        store.vote(Vote(f"{name}-{number}", f"web:{name}", 5))
+    store.close()
+
+
+def test_several_processes_open_and_write_at_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=write_many, args=(tmp_path, f"w{number}", 25)) for number in range(3)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+    assert [writer.exitcode for writer in writers] == [0, 0, 0]
+    store = open_store(tmp_path)
+    assert all(store.current_votes(f"w{writer}-{number}") for writer in range(3) for number in range(25))
+    store.close()
