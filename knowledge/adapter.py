@@ -1,8 +1,8 @@
 """Merge a LoRA adapter into an encoder's weights.
 
 Enters: the weights of a checkpoint, and a folder that peft saved (`adapter_config.json`, `adapter_model.safetensors`).
-Leaves: weights of the same names and shapes. Each adapted layer becomes `W + (alpha / r) · B · A` (Hu et al. 2021, LoRA,
-equation 3), so the merged encoder is exactly as fast as the original.
+Leaves: weights of the same names and shapes. Each adapted layer becomes `W + (alpha / r) · B · A` (Hu et al. 2021,
+LoRA, equation 3), so the merged encoder is exactly as fast as the original.
 """
 
 from __future__ import annotations

@@ -112,7 +112,7 @@ def test_changed_sidecar_is_taken_up(index: Index, folder: Path) -> None:
 
 
 def test_missing_folder_is_named(index: Index, tmp_path: Path) -> None:
-    with pytest.raises(DocumentError, match="There is no .*nowhere"):
+    with pytest.raises(DocumentError, match=r"There is no .*nowhere"):
         ingested(tmp_path / "nowhere", index)
 
 

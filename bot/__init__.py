@@ -1,0 +1,1 @@
+"""The assistant: answering, its channels and its command line."""

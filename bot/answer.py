@@ -1,0 +1,296 @@
+"""Answer one question: the order of the steps lives here.
+
+    triage → follow-up → verified answer → retrieve → read → generate → ground → cite
+
+Enters: a `Question` and an `Assistant`, the loaded parts. Leaves: text as it becomes certain, then one `Answer`. Every
+channel calls `answer()` and nothing else.
+
+What is streamed is never taken back: the model's words are held until the sentence is complete and has been checked
+against the evidence. If its first sentence fails, or there is no model to be had, the evidence is quoted instead.
+
+Not guaranteed: that the evidence answers the question. `probability` says how likely that is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+from typing import Literal
+
+from bot.engine import Engine, GenerationParams
+from bot.followup import Search, follow_up
+from bot.prompt import PROMPT_VERSION
+from bot.quote import quote
+from bot.replies import declined_reply, sensitive_reply
+from bot.triage import triage
+from bot.word import word
+from config.errors import EngineError
+from config.settings import Settings
+from knowledge.embed import Embedder
+from knowledge.index import Snapshot
+from knowledge.read import Evidence, Reader, Reading, read
+from knowledge.retrieve import Asker, Passage, retrieve
+from knowledge.verified import VerifiedAnswer, find_verified
+
+__all__ = ["Answer", "Asker", "Assistant", "Citation", "Question", "Route", "Timings", "Turn", "answer"]
+
+_log = logging.getLogger(__name__)
+# Policies named beside "I couldn't find an answer".
+_NEAREST = 3
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One earlier message of the thread."""
+
+    role: Literal["user", "bot"]
+    text: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question and where it was asked. `history` holds the thread's earlier turns, oldest first."""
+
+    text: str
+    asker: Asker = field(default_factory=Asker)
+    channel: str = "cli"
+    history: tuple[Turn, ...] = ()
+
+
+class Route(StrEnum):
+    """How an answer came about."""
+
+    GENERATED = "generated"
+    QUOTED = "quoted"
+    VERIFIED = "verified"
+    SENSITIVE = "sensitive"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Citation:
+    """Where an answer stands. `text` is the cited passage, `quote` the pieces of it that answer, a line each."""
+
+    file: str
+    title: str
+    heading: str
+    text: str
+    quote: str
+    score: float
+    url: str = ""
+    page: int | None = None
+    effective: str = ""
+    is_expired: bool = False
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Milliseconds from the question's arrival: to the first text, and to the end; and of each step."""
+
+    ttft_ms: float
+    latency_ms: float
+    steps_ms: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was said, and all that is needed to show where it came from.
+
+    `abstained` is true when nothing answered: then `text` says so, names a person to ask, and `citations` holds the
+    nearest policies, not sources of the text.
+    """
+
+    id: str
+    text: str
+    citations: tuple[Citation, ...]
+    abstained: bool
+    route: Route
+    probability: float
+    model: str
+    prompt_version: str
+    timings: Timings
+    category: str = ""
+
+
+@dataclass(frozen=True)
+class Assistant:
+    """The loaded parts that an answer needs. `snapshot` and `verified` give what is known at the moment of asking."""
+
+    settings: Settings
+    embedder: Embedder
+    reader: Reader
+    engine: Engine
+    snapshot: Callable[[], Snapshot]
+    verified: Callable[[], Sequence[VerifiedAnswer]] = tuple
+    today: Callable[[], date] = date.today
+
+
+@dataclass
+class _Clock:
+    """When each step ended, from the question's arrival."""
+
+    began: float = field(default_factory=time.perf_counter)
+    first_text_ms: float | None = None
+    steps: list[tuple[str, float]] = field(default_factory=list)
+    _last: float = field(default_factory=time.perf_counter)
+
+    def step(self, name: str) -> None:
+        now = time.perf_counter()
+        self.steps.append((name, (now - self._last) * 1000))
+        self._last = now
+
+    def spoke(self) -> None:
+        if self.first_text_ms is None:
+            self.first_text_ms = (time.perf_counter() - self.began) * 1000
+
+    def timings(self) -> Timings:
+        latency_ms = (time.perf_counter() - self.began) * 1000
+        return Timings(self.first_text_ms or latency_ms, latency_ms, tuple(self.steps))
+
+
+async def answer(question: Question, assistant: Assistant) -> AsyncGenerator[str | Answer, None]:
+    """Answer a question: yields pieces of text, which together are `Answer.text`, then the `Answer`.
+
+    Closing the iterator cancels the generation. Nothing here raises for want of a model: evidence is quoted then.
+    """
+    clock = _Clock()
+    company = assistant.settings.company
+
+    handling = triage(question.text)
+    clock.step("triage")
+    if handling.is_sensitive:
+        text = sensitive_reply(handling, company, question.asker.country)
+        clock.spoke()
+        yield text
+        yield _answer(assistant, clock, text, Route.SENSITIVE, category=handling.category)
+        return
+
+    verified = find_verified(question.text, assistant.verified(), question.asker)
+    if verified:
+        clock.spoke()
+        yield verified.text
+        yield _answer(assistant, clock, verified.text, Route.VERIFIED, probability=1.0)
+        return
+
+    search = follow_up(question.text, _fit_to_use(question.history))
+    passages, reading = await asyncio.to_thread(_look_up, search, question.asker, assistant, clock)
+    if reading.probability < assistant.settings.reading.min_probability or not reading.evidence:
+        nearest = list(dict.fromkeys(passage.chunk.metadata.title for passage in passages))[:_NEAREST]
+        text = declined_reply(company, nearest)
+        clock.spoke()
+        yield text
+        citations = _nearest_policies(passages)
+        yield _answer(assistant, clock, text, Route.UNKNOWN, citations, reading.probability)
+        return
+
+    said: list[str] = []
+    async with aclosing(_worded(search.text, reading.evidence, question.asker, assistant)) as sentences:
+        async for sentence in sentences:
+            clock.spoke()
+            yield sentence if not said else f" {sentence}"
+            said.append(sentence)
+    clock.step("generate")
+    route, text = Route.GENERATED, " ".join(said)
+    if not said:
+        route, text = Route.QUOTED, quote(reading.evidence, question.asker.country)
+        clock.spoke()
+        yield text
+    citations = _sources(reading.evidence)
+    yield _answer(assistant, clock, text, route, citations, reading.probability)
+
+
+def _fit_to_use(history: Sequence[Turn]) -> tuple[Turn, ...]:
+    """The thread without what employees said in it that is a human's business: it is not searched with, either."""
+    return tuple(turn for turn in history if turn.role == "bot" or not triage(turn.text).is_sensitive)
+
+
+def _look_up(search: Search, asker: Asker, assistant: Assistant, clock: _Clock) -> tuple[list[Passage], Reading]:
+    """Retrieve and read; blocking, so it runs in a thread."""
+    settings = assistant.settings
+    vector = search.vector(assistant.embedder)
+    clock.step("embed")
+    snapshot = assistant.snapshot()
+    passages = retrieve(snapshot, search.text, vector, asker, settings.retrieval, assistant.today())
+    clock.step("retrieve")
+    reading = read(search.text, vector, passages, snapshot.lexical, assistant.reader, settings.reading)
+    clock.step("read")
+    return passages, reading
+
+
+async def _worded(
+    question: str, evidence: Sequence[Evidence], asker: Asker, assistant: Assistant
+) -> AsyncGenerator[str, None]:
+    """The model's sentences that stand; none when it is not to be asked, or cannot be.
+
+    Nor is it asked to word what holds in some countries only while the asker's is not known: a quote says for which.
+    """
+    model = assistant.settings.model
+    is_for_all = asker.country is not None or not any(piece.passage.chunk.metadata.countries for piece in evidence)
+    if assistant.settings.answering.wording == "quote" or not is_for_all:
+        return
+    params = GenerationParams(model.max_answer_tokens, model.temperature, deadline_s=model.deadline_s)
+    try:
+        async with aclosing(word(question, evidence, assistant.engine, params)) as sentences:
+            async for sentence in sentences:
+                yield sentence
+    except EngineError as error:
+        _log.warning("the model gave no answer, so the policy is quoted: %s", error)
+
+
+def _answer(
+    assistant: Assistant,
+    clock: _Clock,
+    text: str,
+    route: Route,
+    citations: tuple[Citation, ...] = (),
+    probability: float = 0.0,
+    category: str = "",
+) -> Answer:
+    return Answer(
+        id=uuid.uuid4().hex,
+        text=text,
+        citations=citations,
+        abstained=route is Route.UNKNOWN,
+        route=route,
+        probability=probability,
+        model=assistant.engine.model_version,
+        prompt_version=PROMPT_VERSION,
+        timings=clock.timings(),
+        category=category,
+    )
+
+
+def _sources(evidence: Sequence[Evidence]) -> tuple[Citation, ...]:
+    """One citation per passage, in the order of its best piece; its pieces are quoted on lines of their own."""
+    quoted: dict[str, list[Evidence]] = {}
+    for piece in evidence:
+        quoted.setdefault(piece.passage.chunk.id, []).append(piece)
+    return tuple(_citation(pieces[0].passage, "\n".join(piece.text for piece in pieces)) for pieces in quoted.values())
+
+
+def _nearest_policies(passages: Sequence[Passage]) -> tuple[Citation, ...]:
+    best = {passage.chunk.file: passage for passage in reversed(passages)}
+    return tuple(_citation(passage) for passage in list(best.values())[::-1][:_NEAREST])
+
+
+def _citation(passage: Passage, quoted: str = "") -> Citation:
+    chunk = passage.chunk
+    return Citation(
+        file=chunk.file,
+        title=chunk.metadata.title,
+        heading=chunk.heading,
+        text=chunk.text,
+        quote=quoted,
+        score=passage.score,
+        url=chunk.metadata.url,
+        page=chunk.page,
+        effective=chunk.metadata.effective.isoformat() if chunk.metadata.effective else "",
+        is_expired=passage.is_expired,
+    )

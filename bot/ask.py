@@ -1,0 +1,75 @@
+"""`quantahr ask "…"`: one answer on the terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import aclosing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bot.answer import Answer, Asker, Question, answer
+from bot.assistant import open_assistant
+from bot.ingest import ingest_visibly
+from config.settings import Audience, Settings, load_settings
+
+
+@click.command("ask")
+@click.argument("question")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole answer as one JSON object.")
+@click.option("--audience", type=click.Choice([a.value for a in Audience]), default="all", help="Ask as one of these.")
+@click.option("--country", help="Ask as an employee in this country (ISO code, such as GB).")
+@click.pass_obj
+def command(config: Path | None, question: str, as_json: bool, audience: str, country: str | None) -> None:
+    """Answer QUESTION from the indexed documents; an empty index is filled from the settings' folder first."""
+    if not question.strip():
+        raise click.UsageError('The question is empty; write it in quotes: quantahr ask "how do I …?"')
+    asker = Asker(Audience(audience), country.upper() if country else None)
+    asyncio.run(_ask(Question(question, asker), load_settings(config), as_json))
+
+
+async def _ask(question: Question, settings: Settings, as_json: bool) -> None:
+    async with open_assistant(settings) as opened:
+        if not opened.index.snapshot.chunks:
+            await asyncio.to_thread(ingest_visibly, settings.documents.folder, opened.index, settings)
+        async with aclosing(answer(question, opened.assistant)) as parts:
+            async for part in parts:
+                if isinstance(part, Answer):
+                    click.echo(json.dumps(as_record(part), ensure_ascii=False) if as_json else _sources(part))
+                elif not as_json:
+                    click.echo(part, nl=False)
+
+
+def as_record(result: Answer) -> dict[str, Any]:
+    """An answer as scripts read it; the keys are stable."""
+    return {
+        "id": result.id,
+        "answer": result.text,
+        "abstained": result.abstained,
+        "route": result.route.value,
+        "citations": [asdict(citation) for citation in result.citations],
+        "probability": round(result.probability, 4),
+        "category": result.category,
+        "model": result.model,
+        "prompt_version": result.prompt_version,
+        "ttft_ms": round(result.timings.ttft_ms, 1),
+        "latency_ms": round(result.timings.latency_ms, 1),
+        "steps_ms": {name: round(ms, 1) for name, ms in result.timings.steps_ms},
+    }
+
+
+def _sources(result: Answer) -> str:
+    """What is printed under an answer: where it stands."""
+    lines = ["", ""]
+    if result.citations:
+        lines.append("Nearest policies:" if result.abstained else "Sources:")
+    for number, citation in enumerate(result.citations, 1):
+        place = citation.heading or citation.title
+        page = f", page {citation.page}" if citation.page else ""
+        effective = f", in force since {citation.effective}" if citation.effective else ""
+        expired = " (past its review date)" if citation.is_expired else ""
+        lines.append(f"  [{number}] {place} — {citation.file}{page}{effective}{expired}")
+    return "\n".join(lines).rstrip()

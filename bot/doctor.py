@@ -1,0 +1,157 @@
+"""`quantahr doctor`: check what the assistant needs, and say what to do about what is missing.
+
+Every check is made, also after one that failed. Exits with 1 when one failed; a warning is no failure.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+from config.errors import QuantaHRError
+from config.machine import usable_cores
+from config.settings import Settings, load_settings
+
+_NEEDED_DISK_MB = 500
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+class Health(StrEnum):
+    """How one check came out."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found, in one sentence, and what to do unless it is well."""
+
+    check: str
+    health: Health
+    says: str
+
+
+@click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@click.pass_obj
+def command(config: Path | None, as_json: bool) -> None:
+    """Check environment, settings, documents, model, index and disk, and say what to do."""
+    findings = examine(config)
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        marks = {Health.OK: "[green]✓[/]", Health.WARNING: "[yellow]![/]", Health.FAILED: "[red]✗[/]"}
+        console = Console(highlight=False, soft_wrap=True)
+        for finding in findings:
+            console.print(f"{marks[finding.health]} [bold]{finding.check}[/]  {escape(finding.says)}")
+    if any(finding.health is Health.FAILED for finding in findings):
+        raise SystemExit(1)
+
+
+def examine(config: Path | None) -> list[Finding]:
+    """Make every check, in the order in which they should be put right."""
+    findings = [_python()]
+    try:
+        settings = load_settings(config)
+    except QuantaHRError as error:
+        return [*findings, Finding("settings", Health.FAILED, str(error))]
+    findings.append(Finding("settings", Health.OK, "every key is known and every value fits."))
+    checks = (_server, _disk, _documents, _encoder, _model, _index)
+    return [*findings, *(_safely(check, settings) for check in checks)]
+
+
+def _safely(check: Callable[[Settings], Finding], settings: Settings) -> Finding:
+    name = check.__name__.strip("_")
+    try:
+        return check(settings)
+    except QuantaHRError as error:
+        return Finding(name, Health.FAILED, str(error))
+    except Exception as error:  # a doctor that dies helps nobody
+        return Finding(name, Health.FAILED, f"the check itself failed ({type(error).__name__}: {error}).")
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info[:2] != (3, 11):
+        return Finding("python", Health.FAILED, f"this is Python {version}; install and use 3.11.")
+    return Finding("python", Health.OK, f"{version}, {usable_cores()} cores.")
+
+
+def _server(settings: Settings) -> Finding:
+    server = settings.server
+    if server.host in _LOOPBACK:
+        return Finding("server", Health.OK, f"http://{server.host}:{server.port}, reachable from this machine only.")
+    if not server.api_token.get_secret_value():
+        return Finding(
+            "server",
+            Health.FAILED,
+            f"it would listen on {server.host} without a token; set QUANTAHR_SERVER__API_TOKEN to a long random text.",
+        )
+    return Finding("server", Health.OK, f"{server.host}:{server.port}, with a token.")
+
+
+def _disk(settings: Settings) -> Finding:
+    folder = settings.data_dir if settings.data_dir.exists() else Path()
+    free_mb = shutil.disk_usage(folder).free // 1_000_000
+    if not os.access(folder, os.W_OK):
+        return Finding("disk", Health.FAILED, f"{folder.resolve()} cannot be written to; change its owner or data_dir.")
+    if free_mb < _NEEDED_DISK_MB:
+        return Finding("disk", Health.FAILED, f"only {free_mb} MB are free for {settings.data_dir}; make room.")
+    return Finding("disk", Health.OK, f"{free_mb:,} MB are free for {settings.data_dir}.")
+
+
+def _documents(settings: Settings) -> Finding:
+    from knowledge.load import find_documents
+
+    folder = settings.documents.folder
+    if not folder.is_dir():
+        return Finding("documents", Health.FAILED, f"there is no folder {folder}; set documents.folder to yours.")
+    count = len(find_documents(folder))
+    if not count:
+        return Finding("documents", Health.WARNING, f"{folder} holds no document that can be read; add some.")
+    return Finding("documents", Health.OK, f"{count} in {folder}.")
+
+
+def _encoder(settings: Settings) -> Finding:
+    from knowledge.embed import open_embedder
+    from knowledge.read import open_reader
+
+    embedder = open_embedder(adapter=settings.index.adapter)
+    open_reader(embedder)
+    return Finding("encoder", Health.OK, f"all-MiniLM-L6-v2, {embedder.dimensions} dimensions, loads and works.")
+
+
+def _model(settings: Settings) -> Finding:
+    from bot.llama import load_model
+
+    model = load_model(settings.model)
+    try:
+        return Finding("model", Health.OK, f"{model.version}, {model.context_tokens} tokens of context, loads.")
+    finally:
+        model.close()
+
+
+def _index(settings: Settings) -> Finding:
+    from knowledge.embed import open_embedder
+    from knowledge.index import open_index
+
+    index = open_index(settings.index, settings.data_dir, open_embedder(adapter=settings.index.adapter))
+    try:
+        documents, chunks = index.snapshot.documents, len(index.snapshot.chunks)
+    finally:
+        index.close()
+    if not chunks:
+        return Finding("index", Health.WARNING, "it is empty; run quantahr ingest, or quantahr serve, which fills it.")
+    return Finding("index", Health.OK, f"{documents} documents in {chunks} chunks.")

@@ -1,0 +1,125 @@
+"""`quantahr serve`: the web chat and the API, over documents that are kept fresh.
+
+At the start the documents are read, then the model is loaded; the page is there at once and says so. Afterwards the
+folder is looked at every `documents.rescan_s` seconds, and what has changed is taken up while questions are answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+
+import click
+import uvicorn
+
+from bot.answer import answer
+from bot.assistant import Opened, open_assistant
+from bot.ingest import ingest_visibly, summary
+from bot.web.api import create_app, startup_of
+from bot.web.service import Known, Service
+from config.errors import ConfigError, QuantaHRError
+from config.settings import Settings, load_settings
+from knowledge.index import Snapshot
+from knowledge.ingest import ingest
+
+_log = logging.getLogger(__name__)
+# Answers under way may take this long to end when the server is stopped.
+_FAREWELL_S = 10
+
+
+@click.command("serve")
+@click.option("--host", help="Address to listen on (settings: server.host).")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on (settings: server.port).")
+@click.pass_obj
+def command(config: Path | None, host: str | None, port: int | None) -> None:
+    """Start the web chat and the API, and keep the index in step with the documents' folder."""
+    settings = load_settings(config)
+    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    settings = settings.model_copy(update={"server": settings.server.model_copy(update=given)})
+    if not settings.documents.folder.is_dir():
+        raise ConfigError(
+            f"There is no folder {settings.documents.folder}; name yours as documents.folder in config/quantahr.toml."
+        )
+    run(settings)
+
+
+async def start(settings: Settings) -> Service:
+    """Open everything, read the documents, and begin to watch them."""
+    stack = AsyncExitStack()
+    try:
+        opened = await stack.enter_async_context(open_assistant(settings))
+        report = await asyncio.to_thread(ingest_visibly, settings.documents.folder, opened.index, settings)
+        click.echo(f"{settings.documents.folder}: {summary(report)}", err=True)
+        for skipped in report.skipped:
+            click.echo(f"  skipped {skipped.file}: {skipped.reason}", err=True)
+        watch = asyncio.create_task(_watch(opened, settings))
+        stack.push_async_callback(_stop, watch)
+        await asyncio.to_thread(lambda: opened.index.snapshot)
+    except BaseException:
+        await stack.aclose()
+        raise
+    return Service(
+        ask=lambda question: answer(question, opened.assistant),
+        model=opened.assistant.engine.model_version,
+        known=lambda: _known(opened.index.snapshot),
+        waiting=lambda: opened.assistant.engine.waiting,
+        close=stack.aclose,
+    )
+
+
+def _known(snapshot: Snapshot) -> Known:
+    countries = frozenset[str]().union(*snapshot.countries)
+    return Known(snapshot.documents, len(snapshot.chunks), tuple(sorted(countries)))
+
+
+async def _watch(opened: Opened, settings: Settings) -> None:
+    """Take up changed documents from time to time, until cancelled. A failure is logged and tried again."""
+    documents = settings.documents
+    while documents.rescan_s:
+        await asyncio.sleep(documents.rescan_s)
+        try:
+            report = await asyncio.to_thread(ingest, documents.folder, opened.index, documents, settings.index)
+        except QuantaHRError as error:
+            _log.warning("looking for changed documents failed: %s", error)
+            continue
+        if report.has_changed:
+            _log.warning("documents changed: %s", summary(report))
+            await asyncio.to_thread(lambda: opened.index.snapshot)
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def run(settings: Settings) -> None:
+    """Serve until interrupted.
+
+    Raises:
+        QuantaHRError: The assistant could not come up, or the address cannot be listened on.
+    """
+    app = create_app(settings, lambda: start(settings))
+    listening = _listen(settings.server.host, settings.server.port)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=_FAREWELL_S))
+    startup = startup_of(app)
+    startup.on_failure = lambda: setattr(server, "should_exit", True)
+    host, port = listening.getsockname()[:2]
+    click.echo(f"QuantaHR is at http://{f'[{host}]' if ':' in host else host}:{port}  (stop it with Ctrl+C)", err=True)
+    with listening:
+        server.run([listening])
+    if startup.error:
+        raise startup.error
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server(address[:2], family=family)
+    except OSError as error:
+        raise ConfigError(
+            f"{host}:{port} cannot be listened on ({error.strerror}); choose another with --port, or stop what uses it."
+        ) from error

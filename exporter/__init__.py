@@ -1,0 +1,1 @@
+"""From an adapter to a live model: merge, convert, quantize, verify, register."""

@@ -1,0 +1,45 @@
+"""Evidence as people read it."""
+
+from __future__ import annotations
+
+from bot.quote import quote
+from knowledge.chunk import Chunk
+from knowledge.load import PolicyMetadata
+from knowledge.read import Evidence, PieceKind
+from knowledge.retrieve import Passage
+
+
+def passage(text: str, countries: tuple[str, ...] = (), identity: str = "a") -> Passage:
+    return Passage(Chunk(identity, "a.md", 0, ("A",), text, None, PolicyMetadata("A", countries=countries)), 1.0)
+
+
+LIST = passage("You can claim:\n- taxis\n- trains\n- hotels")
+TABLE = passage("| Grade | Days |\n| --- | --- |\n| A | 5 |")
+
+
+def item(text: str) -> Evidence:
+    return Evidence(LIST, PieceKind.LIST_ITEM, text, "You can claim:")
+
+
+def test_one_item_follows_its_lead_in() -> None:
+    assert quote([item("taxis")], None) == "You can claim: taxis."
+
+
+def test_items_of_one_list_share_their_lead_in_in_the_order_of_the_document() -> None:
+    assert quote([item("trains"), item("taxis")], None) == "You can claim:\n- taxis\n- trains"
+
+
+def test_row_is_said_with_its_column_heads() -> None:
+    assert quote([Evidence(TABLE, PieceKind.TABLE_ROW, "A | 5", head=("Grade", "Days"))], None) == "Grade: A; Days: 5."
+
+
+def test_long_lead_in_is_left_to_the_citation() -> None:
+    long = Evidence(LIST, PieceKind.LIST_ITEM, "taxis", "word " * 40)
+    assert quote([long], None) == "taxis."
+
+
+def test_country_is_named_only_when_the_askers_is_not_known() -> None:
+    german = Evidence(passage("Leave is 30 days.", ("DE",)), PieceKind.SENTENCE, "Leave is 30 days.")
+    british = Evidence(passage("Leave is 25 days.", ("GB",), "b"), PieceKind.SENTENCE, "Leave is 25 days.")
+    assert quote([german, british], None) == "DE: Leave is 30 days.\nGB: Leave is 25 days."
+    assert quote([german], "DE") == "Leave is 30 days."

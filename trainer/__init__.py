@@ -1,0 +1,1 @@
+"""Learning from feedback: datasets, training runs, evaluation and the gate."""
