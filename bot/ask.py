@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from contextlib import aclosing
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 
 from bot.answer import Answer, Asker, Question, answer
 from bot.assistant import open_assistant
 from bot.ingest import ingest_visibly
+from bot.record import AnswerRecord
 from config.settings import Audience, Settings, load_settings
 
 
@@ -38,27 +36,9 @@ async def _ask(question: Question, settings: Settings, as_json: bool) -> None:
         async with aclosing(answer(question, opened.assistant)) as parts:
             async for part in parts:
                 if isinstance(part, Answer):
-                    click.echo(json.dumps(as_record(part), ensure_ascii=False) if as_json else _sources(part))
+                    click.echo(AnswerRecord.of(part).model_dump_json() if as_json else _sources(part))
                 elif not as_json:
                     click.echo(part, nl=False)
-
-
-def as_record(result: Answer) -> dict[str, Any]:
-    """An answer as scripts read it; the keys are stable."""
-    return {
-        "id": result.id,
-        "answer": result.text,
-        "abstained": result.abstained,
-        "route": result.route.value,
-        "citations": [asdict(citation) for citation in result.citations],
-        "probability": round(result.probability, 4),
-        "category": result.category,
-        "model": result.model,
-        "prompt_version": result.prompt_version,
-        "ttft_ms": round(result.timings.ttft_ms, 1),
-        "latency_ms": round(result.timings.latency_ms, 1),
-        "steps_ms": {name: round(ms, 1) for name, ms in result.timings.steps_ms},
-    }
 
 
 def _sources(result: Answer) -> str:

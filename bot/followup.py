@@ -57,7 +57,7 @@ class Search:
     def vector(self, embedder: Embedder) -> NDArray[np.float32]:
         """The direction to search in, shape (dimensions,), of unit length."""
         if not self.subject:
-            return embedder.embed([self.question])[0]
+            return np.asarray(embedder.embed([self.question])[0])
         question, subject = embedder.embed([self.question, self.subject])
         mixed = (1 - _SUBJECT_SHARE) * question + _SUBJECT_SHARE * subject
         return np.asarray(mixed / np.linalg.norm(mixed), dtype=np.float32)

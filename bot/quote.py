@@ -40,13 +40,15 @@ def _text(order: Sequence[Evidence]) -> str:
             parts.append("\n".join([lead_in, *(f"- {piece}" for piece in pieces)]))
         else:
             parts.extend(pieces)
+    if len(order) > 1 and all(piece.kind is PieceKind.TABLE_ROW for piece in order):
+        return "\n".join(f"- {part}" for part in parts)
     return "\n".join(parts) if any("\n" in part for part in parts) else " ".join(map(_closed, parts))
 
 
 def _place(piece: Evidence, evidence: Sequence[Evidence]) -> tuple[int, int]:
     """Passages in the order of their best piece; within one, pieces as they stand in the text."""
     first = next(i for i, other in enumerate(evidence) if other.passage.chunk.id == piece.passage.chunk.id)
-    return first, piece.passage.chunk.text.find(piece.text.split(" | ")[0])
+    return first, piece.passage.chunk.text.find(piece.text)
 
 
 def _introduction(piece: Evidence) -> str:
@@ -55,7 +57,15 @@ def _introduction(piece: Evidence) -> str:
 
 
 def _piece(piece: Evidence) -> str:
-    return piece.in_context if piece.kind is PieceKind.TABLE_ROW else piece.text
+    return _row(piece.text.split(" | "), piece.head) if piece.kind is PieceKind.TABLE_ROW else piece.text
+
+
+def _row(cells: Sequence[str], head: Sequence[str]) -> str:
+    """A row after what its first cell names: "London — Limit in pounds: £170; Limit in euros: €198"."""
+    if len(head) != len(cells) or len(cells) < 2:
+        return "; ".join(filter(None, cells))
+    values = [f"{name}: {cell}" if name else cell for name, cell in zip(head[1:], cells[1:], strict=True) if cell]
+    return " — ".join(filter(None, (cells[0], "; ".join(values))))
 
 
 def _closed(part: str) -> str:

@@ -26,24 +26,25 @@ async def word(
 ) -> AsyncGenerator[str, None]:
     """Yield checked sentences. Raises what `engine.generate` raises; closing the iterator cancels the generation."""
     draft = ""
-    said = 0
+    said: list[str] = []
     async with aclosing(engine.generate(prompt(question, evidence), params)) as pieces:
         async for piece in pieces:
             draft += piece
             *complete, draft = segment("en", draft) or [""]
-            for sentence in complete:
-                if not _stands(sentence, evidence, question):
+            for sentence in map(str.strip, complete):
+                if sentence in said or not _stands(sentence, evidence, question):
                     return
-                yield sentence.strip()
-                said += 1
-                if said == _MAX_SENTENCES:
+                yield sentence
+                said.append(sentence)
+                if len(said) == _MAX_SENTENCES:
                     return
-    if draft.strip() and _stands(draft, evidence, question):
-        yield draft.strip()
+    last = draft.strip()
+    if last and last not in said and _stands(last, evidence, question):
+        yield last
 
 
 def _stands(sentence: str, evidence: Sequence[Evidence], question: str) -> bool:
-    grounding = ground(sentence.strip(), evidence, question)
+    grounding = ground(sentence, evidence, question)
     if not grounding.is_supported:
         _log.info("a drafted sentence was refused: %s", grounding.reason)
     return grounding.is_supported

@@ -128,7 +128,7 @@ class ReadingSettings(Section):
     max_evidence: int = Field(2, ge=1, le=3, description="Sentences, list items or table rows an answer may rest on.")
     max_words: int = Field(60, gt=0, description="A second or third piece is added only up to this length (words).")
     min_probability: float = Field(
-        0.3, ge=0, le=1, description="Below this probability that the evidence answers, the assistant declines."
+        0.35, ge=0, le=1, description="Below this probability that the evidence answers, the assistant declines."
     )
 
 

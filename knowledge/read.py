@@ -30,6 +30,8 @@ from knowledge.retrieve import Passage
 __all__ = ["Evidence", "PieceKind", "Reader", "Reading", "open_reader", "read"]
 
 _WEIGHTS = Path(__file__).with_name("reader.json")
+# In units of the choice's score: a policy past its review date answers only where its successor has nothing as near.
+_EXPIRED_PENALTY = np.float32(2.0)
 # Passages whose pieces stay embedded: the same policies are asked about again and again (about 10 KB each).
 _REMEMBERED_PASSAGES = 4_096
 
@@ -134,7 +136,8 @@ def read(
     candidates = reader.candidates(question, vector, passages, lexical)
     if not candidates.pieces:
         return Reading((), 0.0)
-    scores = reader.choice(candidates.features)
+    is_expired = np.array([passage.is_expired for passage in passages])[candidates.passage_of]
+    scores = reader.choice(candidates.features) - _EXPIRED_PENALTY * is_expired.astype(np.float32)
     chosen: list[Evidence] = []
     for i in np.argsort(-scores, kind="stable"):
         piece = candidates.pieces[i]

@@ -78,6 +78,12 @@ async def test_sentence_that_fails_ends_the_answer_and_its_generation(base: Assi
     assert engine.cancelled == 1
 
 
+async def test_sentence_is_not_said_twice(base: Assistant) -> None:
+    assistant, _ = saying(base, "You can carry over up to five unused days into the next year. " * 3)
+    _, result = await ask(assistant, CARRY)
+    assert result.text == "You can carry over up to five unused days into the next year."
+
+
 @pytest.mark.parametrize("error", [EngineBusy("full"), DeadlineExceeded("slow"), EngineError("broken")])
 async def test_policy_is_quoted_when_there_is_no_model_to_be_had(base: Assistant, error: Exception) -> None:
     assistant, _ = saying(base, error=error)

@@ -9,9 +9,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -20,6 +21,7 @@ from tests.handbook import FILES, write_handbook
 
 pytestmark = pytest.mark.slow
 CHECKOUT = Path(__file__).parent.parent
+T = TypeVar("T")
 QUESTION = "how many unused days can i carry over?"
 
 
@@ -38,7 +40,7 @@ def served(folder: Path) -> Iterator[tuple[httpx.Client, subprocess.Popen[str]]]
     with log.open("w", encoding="utf-8") as stderr:
         process = subprocess.Popen(command, stderr=stderr, text=True, env=environment, cwd=CHECKOUT)
         try:
-            address = _wait(lambda: re.search(r"http://[\d.:]+", log.read_text(encoding="utf-8")), process, log)
+            address = _wait(lambda: re.findall(r"http://[\d.:]+", log.read_text(encoding="utf-8")), process, log)
             with httpx.Client(base_url=address[0], timeout=120) as client:
                 _wait(lambda: client.get("/readyz").status_code == 200, process, log)
                 yield client, process
@@ -48,22 +50,22 @@ def served(folder: Path) -> Iterator[tuple[httpx.Client, subprocess.Popen[str]]]
                 process.wait(60)
 
 
-def _wait(condition, process: subprocess.Popen[str], log: Path):  # type: ignore[no-untyped-def]
+def _wait(condition: Callable[[], T], process: subprocess.Popen[str], log: Path) -> T:
     for _ in range(1_200):
         try:
-            found = condition()
+            if found := condition():
+                return found
         except httpx.TransportError:
-            found = None
-        if found:
-            return found
+            pass  # it does not listen yet
         assert process.poll() is None, log.read_text(encoding="utf-8")
         time.sleep(0.1)
     raise AssertionError(log.read_text(encoding="utf-8"))
 
 
-def ask(client: httpx.Client, question: str) -> tuple[str, dict[str, object]]:
+def ask(client: httpx.Client, question: str) -> tuple[str, dict[str, Any]]:
     """The streamed text, and the answer event."""
-    text, result = "", {}
+    text = ""
+    result: dict[str, Any] = {}
     with client.stream("POST", "/api/ask", json={"question": question}, headers={"Accept": "text/event-stream"}) as r:
         assert r.status_code == 200
         event = ""
@@ -84,7 +86,7 @@ def test_question_to_vote_and_changed_documents_without_a_restart(tmp_path: Path
         text, result = ask(client, QUESTION)
         assert result["answer"] == text and "five" in text
         assert result["route"] in ("generated", "quoted")
-        (citation, *_) = result["citations"]  # type: ignore[misc]
+        citation = result["citations"][0]
         assert (citation["file"], citation["effective"]) == ("leave.md", "2026-01-01")
         vote = {"interaction_id": result["id"], "rating": 5}
         assert client.post("/api/feedback", json=vote).status_code == 200

@@ -14,7 +14,7 @@ def passage(text: str, countries: tuple[str, ...] = (), identity: str = "a") -> 
 
 
 LIST = passage("You can claim:\n- taxis\n- trains\n- hotels")
-TABLE = passage("| Grade | Days |\n| --- | --- |\n| A | 5 |")
+TABLE = passage("| Grade | Days |\n| --- | --- |\n| A | 5 |\n| B | 6 |")
 
 
 def item(text: str) -> Evidence:
@@ -29,8 +29,16 @@ def test_items_of_one_list_share_their_lead_in_in_the_order_of_the_document() ->
     assert quote([item("trains"), item("taxis")], None) == "You can claim:\n- taxis\n- trains"
 
 
+def row(text: str) -> Evidence:
+    return Evidence(TABLE, PieceKind.TABLE_ROW, text, head=("Grade", "Days"))
+
+
 def test_row_is_said_with_its_column_heads() -> None:
-    assert quote([Evidence(TABLE, PieceKind.TABLE_ROW, "A | 5", head=("Grade", "Days"))], None) == "Grade: A; Days: 5."
+    assert quote([row("A | 5")], None) == "A — Days: 5."
+
+
+def test_rows_are_listed() -> None:
+    assert quote([row("A | 5"), row("B | 6")], None) == "- A — Days: 5\n- B — Days: 6"
 
 
 def test_long_lead_in_is_left_to_the_citation() -> None:

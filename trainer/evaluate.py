@@ -11,7 +11,7 @@ import asyncio
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,9 +20,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bot.answer import Answer, Asker, Question, Turn, answer
-from bot.ask import as_record
 from bot.assistant import open_assistant
 from bot.ingest import ingest_visibly, summary
+from bot.record import AnswerRecord
 from bot.terminal import progress
 from config.errors import ConfigError
 from config.settings import Audience, Settings, load_settings
@@ -55,7 +55,7 @@ def command(config: Path | None, docs: Path, questions: Path, out: Path, as_json
     rows = read_questions(questions)
     answers = asyncio.run(answer_all(rows, docs, settings))
     out.write_text(
-        "".join(json.dumps(as_record(a) | {"id": row.id}, ensure_ascii=False) + "\n" for row, a in answers),
+        "".join(AnswerRecord.of(replace(a, id=row.id)).model_dump_json() + "\n" for row, a in answers),
         encoding="utf-8",
     )
     graded = [graded_answer(row.graders, a) for row, a in answers if row.graders]

@@ -30,6 +30,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import Send
 
 from bot.answer import Answer, Question
+from bot.record import AnswerRecord
 from bot.store import Vote
 from bot.web.access import Guard, may_read, needs_token
 from bot.web.ask import RETRY_AFTER_S, Failure, Waiting, explain, follow
@@ -38,7 +39,6 @@ from bot.web.service import Ready, Service, Startup
 from bot.web.wire import (
     CHANNEL,
     MAX_BODY_BYTES,
-    AnswerBody,
     AskBody,
     ErrorBody,
     FeedbackBody,
@@ -171,7 +171,7 @@ def info(web: WebOf) -> InfoBody:
 
 @routes.post(
     "/api/ask",
-    response_model=AnswerBody,
+    response_model=AnswerRecord,
     responses={
         200: {"content": {EVENT_STREAM: {}}, "description": "The answer, or events that end with it."},
         503: {"model": ErrorBody},
@@ -240,7 +240,7 @@ async def _events(web: Web, ready: Ready, question: Question, visitor: str) -> A
                 if isinstance(item, Answer):
                     await _keep(web, ready, question, item, visitor)
                     is_answered = True
-                    yield _event("answer", AnswerBody.of(item))
+                    yield _event("answer", AnswerRecord.of(item))
                 elif isinstance(item, str):
                     yield _event("text", TextEvent(delta=item))
                 elif item.position != shown:
@@ -263,7 +263,7 @@ async def _complete(request: Request, web: Web, ready: Ready, question: Question
             async for item in items:
                 if isinstance(item, Answer):
                     await _keep(web, ready, question, item, visitor)
-                    return JSONResponse(AnswerBody.of(item).model_dump())
+                    return JSONResponse(AnswerRecord.of(item).model_dump())
                 if await request.is_disconnected():
                     break
     except Exception as error:  # the edge of a request: whatever it is, the employee gets a sentence

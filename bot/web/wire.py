@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from bot.answer import Answer, Asker, Citation, Question, Turn
+from bot.answer import Asker, Question, Turn
 from config.settings import Audience, Settings
 
 CHANNEL = "web"
@@ -73,70 +73,6 @@ class FeedbackReply(BaseModel):
 
     interaction_id: str
     rating: int
-
-
-class CitationBody(BaseModel):
-    """Where an answer stands: the cited passage and the quoted piece of it. `effective` is an ISO date or empty."""
-
-    file: str
-    title: str
-    heading: str
-    text: str
-    quote: str
-    score: float
-    url: str
-    page: int | None
-    effective: str
-    is_expired: bool
-
-    @classmethod
-    def of(cls, citation: Citation) -> Self:
-        """The citation as JSON."""
-        return cls(
-            file=citation.file,
-            title=citation.title,
-            heading=citation.heading,
-            text=citation.text,
-            quote=citation.quote,
-            score=citation.score,
-            url=citation.url,
-            page=citation.page,
-            effective=citation.effective,
-            is_expired=citation.is_expired,
-        )
-
-
-class AnswerBody(BaseModel):
-    """One answer. When `abstained`, `citations` holds the nearest policies, not sources of the text."""
-
-    id: str
-    answer: str
-    abstained: bool
-    route: str
-    category: str
-    probability: float
-    citations: list[CitationBody]
-    model: str
-    prompt_version: str
-    ttft_ms: float
-    latency_ms: float
-
-    @classmethod
-    def of(cls, answer: Answer) -> Self:
-        """The answer as JSON."""
-        return cls(
-            id=answer.id,
-            answer=answer.text,
-            abstained=answer.abstained,
-            route=answer.route.value,
-            category=answer.category,
-            probability=answer.probability,
-            citations=[CitationBody.of(citation) for citation in answer.citations],
-            model=answer.model,
-            prompt_version=answer.prompt_version,
-            ttft_ms=answer.timings.ttft_ms,
-            latency_ms=answer.timings.latency_ms,
-        )
 
 
 class ContactBody(BaseModel):
