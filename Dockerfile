@@ -27,6 +27,7 @@ RUN apt-get update \
 COPY --from=build /opt/quantahr /opt/quantahr
 WORKDIR /srv/quantahr
 COPY config/quantahr.toml config/quantahr.toml
+COPY models models
 COPY samples/handbook samples/handbook
 USER 10001
 ENV PATH=/opt/quantahr/bin:$PATH QUANTAHR_SERVER__HOST=0.0.0.0

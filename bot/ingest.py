@@ -10,7 +10,7 @@ import click
 
 from bot.terminal import progress
 from config.settings import Settings, load_settings
-from knowledge.embed import open_embedder
+from knowledge.embed import MAX_TOKENS, open_embedder
 from knowledge.index import Index, open_index
 from knowledge.ingest import IngestReport, ingest
 
@@ -42,9 +42,16 @@ def command(config: Path | None, paths: tuple[Path, ...], as_json: bool) -> None
 
 
 def ingest_visibly(path: Path, index: Index, settings: Settings) -> IngestReport:
-    """Ingest with a progress bar."""
+    """Ingest with a progress bar; where chunks had to be smaller than asked for, that is said."""
     with progress("Reading documents") as on_file:
-        return ingest(path, index, settings.documents, settings.index, on_file)
+        report = ingest(path, index, settings.documents, settings.index, on_file)
+    if report.chunks and settings.index.chunk_size > MAX_TOKENS:
+        click.echo(
+            f"index.chunk_size is {settings.index.chunk_size}; the embedder reads {MAX_TOKENS} word pieces, so chunks "
+            "are cut to that.",
+            err=True,
+        )
+    return report
 
 
 def summary(report: IngestReport) -> str:

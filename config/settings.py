@@ -108,7 +108,7 @@ class IndexSettings(Section):
     url: str = Field("", description="A Chroma server, such as http://chroma:8000; empty keeps Chroma embedded.")
     collection: str = Field("policies", min_length=3, description="Name of the Chroma collection.")
     chunk_size: int = Field(
-        512, gt=15, description="Longest chunk in word pieces; what the embedder cannot hold is clipped, said once."
+        256, gt=15, description="Longest chunk in word pieces; more than the embedder's 256 is clipped, and said."
     )
     chunk_overlap: int = Field(50, ge=0, description="Word pieces that neighbouring chunks of one section share.")
 

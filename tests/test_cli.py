@@ -146,3 +146,12 @@ def test_line_that_is_no_question_is_named(settings: Path, tmp_path: Path) -> No
     )
     assert ran.returncode == 1
     assert "Line 2 of" in ran.stderr and "Traceback" not in ran.stderr
+
+
+@pytest.mark.slow
+def test_chunk_size_that_the_embedder_cannot_hold_is_clipped_and_said(settings: Path) -> None:
+    text = settings.read_text(encoding="utf-8")
+    settings.write_text(f"{text}[index]\nchunk_size = 512\n", encoding="utf-8")
+    ran = quantahr("ingest", settings=settings)
+    assert ran.returncode == 0
+    assert "index.chunk_size is 512; the embedder reads 256 word pieces" in ran.stderr

@@ -21,8 +21,10 @@ def test_questions_fit_the_documents() -> None:
 
 @pytest.mark.slow
 async def test_answers_stay_as_right_as_they_were() -> None:
-    """Quoting, so that the test does not depend on how a processor rounds. Measured: 43 % right, 23 % wrong, 50 % of the
-    unanswerable declined, 92 % citing a right file."""
+    """Quoting, so that the test does not depend on how a processor rounds.
+
+    Measured: 43 % right, 23 % wrong, 50 % of the unanswerable declined, 92 % citing a right file.
+    """
     settings = load_settings(CONFIG).model_copy(update={"answering": AnsweringSettings(wording="quote")})
     rows = read_questions(SAMPLES / "questions.jsonl")
     answers = await answer_all(rows, SAMPLES / "handbook", settings)
