@@ -87,7 +87,7 @@ def read_questions(file: Path) -> list[EvalRow]:
         if line.strip():
             try:
                 rows.append(_row(json.loads(line)))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except (ValueError, LookupError, TypeError, AttributeError) as error:
                 raise ConfigError(
                     f"Line {number} of {file} is no question ({type(error).__name__}: {error}); it needs 'id' and "
                     "'question', or 'turns'."
