@@ -26,7 +26,7 @@ def text_of(path: Path) -> str:
         case ".pdf":
             return "\n".join(page.extract_text() for page in pypdf.PdfReader(path).pages)
         case ".xlsx":
-            sheets = openpyxl.load_workbook(path, read_only=True).worksheets
+            sheets = openpyxl.load_workbook(path).worksheets
             return "\n".join(str(cell) for sheet in sheets for row in sheet.values for cell in row)
         case ".csv":
             with path.open(encoding="utf-8", newline="") as lines:

@@ -136,7 +136,7 @@ def test_ingestion_that_was_killed_goes_on_where_it_stopped(tmp_path: Path, embe
     code = (
         "import sys; from pathlib import Path; from tests.handbook import *;"
         "from knowledge.embed import open_embedder;"
-        "index = index_of(Path(sys.argv[1]), open_embedder());"
+        "index = index_of(Path(sys.argv[1]), open_embedder(adapter=IndexSettings().adapter));"
         "show = lambda name, number, total: print(number, flush=True);"
         "ingest(Path(sys.argv[2]), index, DocumentSettings(), IndexSettings(), show)"
     )
