@@ -58,8 +58,8 @@ class Snapshot:
     """All chunks at one moment; never changed, so questions under way are not disturbed by ingestion.
 
     `vectors` has shape (n, dimensions) and unit rows; `audiences` (n,) holds each chunk's audience as its position in
-    `Audience`; `countries` (n,) the sets of countries, empty for all; `review_by` (n,) days as `date.toordinal` counts
-    them, far in the future where a policy names none.
+    `Audience`; `countries` holds the different sets of countries (empty for all), `country_group` (n,) says which is
+    whose; `review_by` (n,) are days as `date.toordinal` counts them, far in the future where a policy names none.
     """
 
     chunks: tuple[Chunk, ...]
@@ -67,6 +67,7 @@ class Snapshot:
     lexical: LexicalIndex
     audiences: NDArray[np.int8]
     countries: tuple[frozenset[str], ...]
+    country_group: NDArray[np.int32]
     review_by: NDArray[np.int32]
 
     def readable(self, audience: Audience, country: str | None) -> NDArray[np.bool_]:
@@ -76,8 +77,8 @@ class Snapshot:
         """
         allowed = self.audiences <= _AUDIENCES.index(audience)
         if country is not None:
-            fits = {group: not group or country in group for group in set(self.countries)}
-            allowed &= np.fromiter((fits[group] for group in self.countries), dtype=np.bool_, count=len(self.countries))
+            fits = np.array([not group or country in group for group in self.countries], dtype=np.bool_)
+            allowed &= fits[self.country_group]
         return np.asarray(allowed, dtype=np.bool_)
 
     @property
@@ -218,12 +219,15 @@ def _read_snapshot(collection: Collection) -> Snapshot:
 
 def make_snapshot(chunks: Sequence[Chunk], vectors: Vectors) -> Snapshot:
     """Bring chunks and their vectors, shape (n, dimensions), into the form that retrieval scores."""
+    groups = list(dict.fromkeys(frozenset(chunk.metadata.countries) for chunk in chunks))
+    number = {group: n for n, group in enumerate(groups)}
     return Snapshot(
         chunks=tuple(chunks),
         vectors=np.ascontiguousarray(vectors),
         lexical=build_lexical([chunk.embedded_text for chunk in chunks]),
         audiences=np.array([_AUDIENCES.index(chunk.metadata.audience) for chunk in chunks], dtype=np.int8),
-        countries=tuple(frozenset(chunk.metadata.countries) for chunk in chunks),
+        countries=tuple(groups),
+        country_group=np.array([number[frozenset(chunk.metadata.countries)] for chunk in chunks], dtype=np.int32),
         review_by=np.array([(chunk.metadata.review_by or date.max).toordinal() for chunk in chunks], dtype=np.int32),
     )
 
