@@ -28,11 +28,12 @@ bench: $(INSTALLED)
 # PyTorch comes first and by exact version: any other request may replace it with a build for GPUs of several gigabytes.
 $(INSTALLED): requirements.lock pyproject.toml
 	@PYTHON=$(PYTHON) sh config/preflight.sh
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install $$(grep '^torch==' requirements.lock)
-	$(BIN)/python -m pip install --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@echo "Installing QuantaHR; the first time that takes 5 to 10 minutes, most of them compiling llama.cpp."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet $$(grep '^torch==' requirements.lock)
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $(INSTALLED)
 
 lock:

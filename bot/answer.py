@@ -39,7 +39,7 @@ from knowledge.read import Evidence, Reader, Reading, read
 from knowledge.retrieve import Asker, Passage, retrieve
 from knowledge.verified import VerifiedAnswer, find_verified
 
-__all__ = ["Answer", "Asker", "Assistant", "Citation", "Question", "Route", "Timings", "Turn", "answer"]
+__all__ = ["Answer", "Asker", "Assistant", "Citation", "Question", "Route", "Timings", "Turn", "answer", "fit_to_use"]
 
 _log = logging.getLogger(__name__)
 # Policies named beside "I couldn't find an answer".
@@ -179,7 +179,7 @@ async def answer(question: Question, assistant: Assistant) -> AsyncGenerator[str
         yield _answer(assistant, clock, verified.text, Route.VERIFIED, probability=1.0)
         return
 
-    search = follow_up(question.text, _fit_to_use(question.history))
+    search = follow_up(question.text, fit_to_use(question.history))
     passages, reading = await asyncio.to_thread(_look_up, search, question.asker, assistant, clock)
     if reading.probability < assistant.settings.reading.min_probability or not reading.evidence:
         nearest = list(dict.fromkeys(passage.chunk.metadata.title for passage in passages))[:_NEAREST]
@@ -206,9 +206,16 @@ async def answer(question: Question, assistant: Assistant) -> AsyncGenerator[str
     yield _answer(assistant, clock, text, route, citations, reading.probability)
 
 
-def _fit_to_use(history: Sequence[Turn]) -> tuple[Turn, ...]:
-    """The thread without what employees said in it that is a human's business: it is not searched with, either."""
-    return tuple(turn for turn in history if turn.role == "bot" or not triage(turn.text).is_sensitive)
+def fit_to_use(history: Sequence[Turn]) -> tuple[Turn, ...]:
+    """The thread without what is a human's business, and without the reply to it: neither searched with nor kept."""
+    kept: list[Turn] = []
+    was_sensitive = False
+    for turn in history:
+        if turn.role == "user":
+            was_sensitive = triage(turn.text).is_sensitive
+        if not was_sensitive:
+            kept.append(turn)
+    return tuple(kept)
 
 
 def _look_up(search: Search, asker: Asker, assistant: Assistant, clock: _Clock) -> tuple[list[Passage], Reading]:

@@ -22,11 +22,15 @@ from knowledge.ingest import IngestReport, ingest
 def command(config: Path | None, paths: tuple[Path, ...], as_json: bool) -> None:
     """Add or refresh the documents in PATH… (else the folder in the settings); removed files disappear.
 
+    Without PATH, and whenever quantahr serve starts, the index keeps the documents of that folder alone.
+
     Exits with 1 when a file had to be skipped; the others are in the index all the same.
     """
     settings = load_settings(config)
     index = open_index(settings.index, settings.data_dir, open_embedder(adapter=settings.index.adapter))
     try:
+        if not paths:
+            keep_configured(index, settings)
         reports = {str(path): ingest_visibly(path, index, settings) for path in paths or (settings.documents.folder,)}
     finally:
         index.close()
@@ -52,6 +56,12 @@ def ingest_visibly(path: Path, index: Index, settings: Settings) -> IngestReport
             err=True,
         )
     return report
+
+
+def keep_configured(index: Index, settings: Settings) -> None:
+    """Forget what came from folders that the settings no longer name, and say so."""
+    for other in index.keep_only(str(settings.documents.folder.resolve())):
+        click.echo(f"{other} is no longer documents.folder, so its documents are out of the index.", err=True)
 
 
 def summary(report: IngestReport) -> str:

@@ -17,10 +17,10 @@ import uvicorn
 
 from bot.answer import answer
 from bot.assistant import Opened, open_assistant
-from bot.ingest import ingest_visibly, summary
+from bot.ingest import ingest_visibly, keep_configured, summary
 from bot.web.api import create_app, startup_of
 from bot.web.service import Known, Service
-from config.errors import ConfigError, QuantaHRError
+from config.errors import ConfigError
 from config.settings import Settings, load_settings
 from knowledge.index import Snapshot
 from knowledge.ingest import ingest
@@ -51,6 +51,7 @@ async def start(settings: Settings) -> Service:
     stack = AsyncExitStack()
     try:
         opened = await stack.enter_async_context(open_assistant(settings))
+        await asyncio.to_thread(keep_configured, opened.index, settings)
         report = await asyncio.to_thread(ingest_visibly, settings.documents.folder, opened.index, settings)
         click.echo(f"{settings.documents.folder}: {summary(report)}", err=True)
         for skipped in report.skipped:
@@ -82,8 +83,8 @@ async def _watch(opened: Opened, settings: Settings) -> None:
         await asyncio.sleep(documents.rescan_s)
         try:
             report = await asyncio.to_thread(ingest, documents.folder, opened.index, documents, settings.index)
-        except QuantaHRError as error:
-            _log.warning("looking for changed documents failed: %s", error)
+        except Exception:  # the watch must outlive whatever the disk or Chroma's server does
+            _log.exception("looking for changed documents failed; it is tried again in %.0f s", documents.rescan_s)
             continue
         if report.has_changed:
             _log.warning("documents changed: %s", summary(report))

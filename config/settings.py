@@ -141,8 +141,12 @@ class ModelSettings(Section):
     batch_tokens: int = Field(512, gt=0, description="Prompt tokens evaluated in one step.")
     max_answer_tokens: int = Field(120, gt=0, description="Longest answer (tokens).")
     temperature: float = Field(0.0, ge=0, le=2, description="0 always takes the likeliest word.")
-    queue_limit: int = Field(32, gt=0, description="Questions that may wait for the model; more are turned away.")
-    deadline_s: float = Field(30.0, gt=0, description="An answer that takes longer is stopped (seconds).")
+    queue_limit: int = Field(
+        32, gt=0, description="Questions that may wait for the model; for more the policy is quoted."
+    )
+    deadline_s: float = Field(
+        30.0, gt=0, description="A model that takes longer is stopped, and the policy is quoted (seconds)."
+    )
 
 
 class AnsweringSettings(Section):
@@ -163,8 +167,12 @@ class ServerSettings(Section):
     api_token: SecretStr = Field(
         SecretStr(""), description="Callers send it as 'Authorization: Bearer …'; the chat page asks for it."
     )
+    trusted_token: SecretStr = Field(
+        SecretStr(""), description="For programs that know who asks: callers with it may name any audience."
+    )
     audience: Audience = Field(
-        Audience.ALL, description="What people at the chat page may read; a caller with the token may name another."
+        Audience.ALL,
+        description="What people at the chat page may read; only callers with trusted_token may ask for more.",
     )
 
 

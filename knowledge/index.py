@@ -16,6 +16,7 @@ import fcntl
 import hashlib
 import json
 import os
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -94,13 +95,26 @@ class Index:
         self._collection = collection
         self._lock = lock
         self._snapshot: Snapshot | None = None
+        self._version = 0
+        self._reading = threading.Lock()
 
     @property
     def snapshot(self) -> Snapshot:
-        """The chunks as they are now, read once after each change."""
-        if self._snapshot is None:
-            self._snapshot = _read_snapshot(self._collection)
-        return self._snapshot
+        """The chunks as they are now, read once after each change.
+
+        What changes while they are read is read again: a document that was taken out must not stay in.
+        """
+        with self._reading:
+            while self._snapshot is None:
+                version = self._version
+                taken = _read_snapshot(self._collection)
+                if version == self._version:
+                    self._snapshot = taken
+            return self._snapshot
+
+    def _changed(self) -> None:
+        self._version += 1
+        self._snapshot = None
 
     def stored_documents(self) -> list[StoredDocument]:
         """What is stored of each document, also of one that a crash cut off."""
@@ -128,12 +142,20 @@ class Index:
                 documents=[chunk.text for chunk in batch],
                 metadatas=[_record(root, content_hash, chunk, len(chunks)) for chunk in batch],
             )
-        self._snapshot = None
+        self._changed()
 
     def remove(self, root: str, file: str) -> None:
         """Forget a document; no error when it is not there."""
         self._collection.delete(where={"$and": [{"root": root}, {"file": file}]})
-        self._snapshot = None
+        self._changed()
+
+    def keep_only(self, root: str) -> list[str]:
+        """Forget what was ingested from other folders; gives their names."""
+        others = sorted({document.root for document in self.stored_documents()} - {root})
+        for other in others:
+            self._collection.delete(where={"root": other})
+        self._changed()
+        return others
 
     def close(self) -> None:
         """Let another process open the index."""
@@ -171,8 +193,13 @@ def open_index(settings: IndexSettings, data_dir: Path, embedder: Embedder) -> I
 
 def _own(folder: Path) -> IO[str]:
     """Take the folder for this process; released when the file is closed, also by a crash."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = (folder / "owner.lock").open("a+")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "owner.lock").open("a+")
+    except OSError as error:
+        raise KnowledgeIndexError(
+            f"{folder} cannot be written to ({error.strerror}); change its owner, or name another data_dir."
+        ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

@@ -4,8 +4,8 @@ Enters: a folder (or one file). Leaves: an index that holds what is in it now, a
 Run: `quantahr ingest PATH…`. Documents whose content and metadata are unchanged are not read again; each document is
 stored as soon as it is ready, so a run that is killed goes on where it stopped; documents that are gone are forgotten.
 
-A document that could be read before and cannot now keeps its last readable version, except when its metadata is wrong:
-then nobody knows who may read it, and it is taken out.
+A document that could be read before and cannot now is taken out: what made it unreadable may be the very change that
+was to restrict who reads it.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from config.errors import DocumentError, MetadataError
+from config.errors import DocumentError
 from config.settings import DocumentSettings, IndexSettings
 from knowledge.index import Index
 from knowledge.load import content_hash, find_documents, orphan_sidecars
+from knowledge.metadata import FOLDER_NAMES
 from knowledge.prepare import Worker
 
 _NO_DOCUMENT = "It belongs to no document; name it after one, or that document is readable by everybody."
@@ -62,10 +63,16 @@ def ingest(
     """
     if not path.exists():
         raise DocumentError(f"There is no {path}; name an existing folder or file.")
-    folder = path if path.is_dir() else path.parent
+    folder = _root_of(path, documents.folder)
     files = find_documents(path) if path.is_dir() else [path]
+    files = [folder / file.resolve().relative_to(folder) if folder != path else file for file in files]
     root = str(folder.resolve())
-    stored = {document.file: document for document in index.stored_documents() if document.root == root}
+    below = "" if path.resolve() == folder.resolve() else f"{path.resolve().relative_to(folder).as_posix()}/"
+    stored = {
+        document.file: document
+        for document in index.stored_documents()
+        if document.root == root and (document.file.startswith(below) or not path.is_dir())
+    }
     report = IngestReport()
     with Worker(documents, cutting) as worker:
         for number, file in enumerate(files, 1):
@@ -79,7 +86,7 @@ def ingest(
                     continue
                 ready = worker.prepare(file, folder)
             except DocumentError as error:
-                report.skipped.append(Skipped(name, _consequence(error, index, root, name, is_known=known is not None)))
+                report.skipped.append(Skipped(name, _without(name, error, index, root, is_known=known is not None)))
                 continue
             index.replace(root, name, ready.content_hash, ready.chunks, ready.vectors)
             (report.updated if known else report.added).append(name)
@@ -93,12 +100,29 @@ def ingest(
     return report
 
 
+def _root_of(path: Path, configured: Path) -> Path:
+    """The folder that a path is ingested as a part of: metadata of the folders above it says who may read it.
+
+    Raises:
+        DocumentError: A folder above, other than the configured one, holds metadata: it must be ingested as a whole.
+    """
+    folder = path if path.is_dir() else path.parent
+    whole = configured.resolve()
+    if folder.resolve() != whole and folder.resolve().is_relative_to(whole):
+        return whole
+    for above in folder.resolve().parents:
+        if any((above / name).exists() for name in FOLDER_NAMES):
+            raise DocumentError(f"{above} holds metadata for {path}; ingest that folder as a whole.")
+    return folder
+
+
 def _names(files: Sequence[Path], folder: Path) -> list[str]:
     return [file.relative_to(folder).as_posix() for file in files]
 
 
-def _consequence(error: DocumentError, index: Index, root: str, name: str, *, is_known: bool) -> str:
-    if isinstance(error, MetadataError):
-        index.remove(root, name)
-        return f"{error} Until then nobody can read it."
-    return f"{error} Its last readable version stays." if is_known else str(error)
+def _without(name: str, error: DocumentError, index: Index, root: str, *, is_known: bool) -> str:
+    """Take out what is stored of a document that cannot be read any more; gives the reason to report."""
+    if not is_known:
+        return str(error)
+    index.remove(root, name)
+    return f"{error} Until then its former version is out of the index, too."

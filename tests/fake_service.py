@@ -119,7 +119,7 @@ class FakeAssistant:
 
 
 def fake_settings(
-    data_dir: Path, host: str = "127.0.0.1", token: str = "", audience: Audience = Audience.ALL
+    data_dir: Path, host: str = "127.0.0.1", token: str = "", audience: Audience = Audience.ALL, trusted: str = ""
 ) -> Settings:
     """Settings of a small company, keeping its files in `data_dir`."""
     return Settings(
@@ -133,7 +133,9 @@ def fake_settings(
                 "Can I work from abroad?",
             ),
         ),
-        server=ServerSettings.model_validate({"host": host, "api_token": token, "audience": audience}),
+        server=ServerSettings.model_validate(
+            {"host": host, "api_token": token, "trusted_token": trusted, "audience": audience}
+        ),
     )
 
 

@@ -49,16 +49,19 @@ async def test_beyond_this_machine_the_token_opens_everything(tmp_path: Path) ->
         assert (await client.get("/api/info")).json()["needs_token"] is True
 
 
-async def test_only_the_token_opens_another_audience(tmp_path: Path) -> None:
+async def test_only_the_trusted_token_opens_another_audience(tmp_path: Path) -> None:
     assistant = FakeAssistant()
-    settings = fake_settings(tmp_path, token=TOKEN, audience=Audience.MANAGERS)
-    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    settings = fake_settings(tmp_path, token=TOKEN, audience=Audience.MANAGERS, trusted="of the intranet")
+    bearer = {"Authorization": "Bearer of the intranet"}
+    chat = {"Authorization": f"Bearer {TOKEN}"}
     async with client_of(settings, assistant) as client:
         assert (await client.post("/api/ask", json=QUESTION | {"audience": "hr"})).status_code == 403
         wrong = await client.post(
             "/api/ask", json=QUESTION | {"audience": "hr"}, headers={"Authorization": "Bearer guess"}
         )
         assert wrong.status_code == 401
+        everybodys = await client.post("/api/ask", json=QUESTION | {"audience": "hr"}, headers=chat)
+        assert everybodys.status_code == 403
         assert assistant.questions == []
         for body, headers in (({"audience": "hr"}, bearer), ({"audience": "all"}, {}), ({}, {})):
             assert (await client.post("/api/ask", json=QUESTION | body, headers=headers)).status_code == 200

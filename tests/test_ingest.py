@@ -82,26 +82,45 @@ def test_bad_files_are_skipped_with_a_reason_and_the_others_go_in(index: Index, 
     assert all(reason.endswith(".") and "\n" not in reason for reason in reasons.values())
 
 
-def test_file_that_becomes_unreadable_keeps_its_last_version(index: Index, folder: Path) -> None:
+@pytest.mark.parametrize("text", ["", "---\naudience: manager\n---\n# Annual leave\n\nFive days."])
+def test_file_that_cannot_be_read_any_more_is_taken_out_at_once(index: Index, folder: Path, text: str) -> None:
     ingested(folder, index)
-    before = texts(index)
-    (folder / "leave.md").write_text("", encoding="utf-8")
+    (folder / "leave.md").write_text(text, encoding="utf-8")
     report = ingested(folder, index)
-    assert "Its last readable version stays." in report.skipped[0].reason
-    assert texts(index) == before
-
-
-def test_file_whose_metadata_breaks_is_taken_out_at_once(index: Index, folder: Path) -> None:
-    ingested(folder, index)
-    (folder / "leave.md").write_text("---\naudience: manager\n---\n# Annual leave\n\nFive days.", encoding="utf-8")
-    report = ingested(folder, index)
-    assert "nobody can read it" in report.skipped[0].reason
+    assert "out of the index" in report.skipped[0].reason
     assert all(chunk.file != "leave.md" for chunk in index.snapshot.chunks)
 
 
 def test_sidecar_that_belongs_to_no_document_is_reported(index: Index, folder: Path) -> None:
     (folder / "leeve.meta.yaml").write_text("audience: hr\n", encoding="utf-8")
     assert [skipped.file for skipped in ingested(folder, index).skipped] == ["leeve.meta.yaml"]
+
+
+def test_part_of_a_folder_is_ingested_under_the_metadata_above_it(index: Index, folder: Path) -> None:
+    (folder / "managers" / "_meta.yaml").write_text("audience: hr\n", encoding="utf-8")
+    secret = folder / "managers" / "secret" / "pay.md"
+    secret.parent.mkdir()
+    secret.write_text("# Pay\n\nThe budget is 44 weeks.", encoding="utf-8")
+    settings = DocumentSettings(folder=folder)
+    for part in (folder, secret.parent, secret):
+        ingest(part, index, settings, IndexSettings())
+    stored = [chunk for chunk in index.snapshot.chunks if "44 weeks" in chunk.text]
+    assert [(chunk.file, chunk.metadata.audience) for chunk in stored] == [("managers/secret/pay.md", "hr")]
+    with pytest.raises(DocumentError, match="ingest that folder as a whole"):
+        ingest(secret, index, DocumentSettings(), IndexSettings())
+
+
+def test_other_folders_can_be_forgotten(index: Index, folder: Path, tmp_path: Path) -> None:
+    ingested(folder, index)
+    ingested(write_handbook(tmp_path / "other", {"new.md": "# New\n\nA new rule for all of us."}), index)
+    assert index.keep_only(str(tmp_path / "other")) == [str(folder)]
+    assert {chunk.file for chunk in index.snapshot.chunks} == {"new.md"}
+
+
+def test_data_folder_that_cannot_be_written_is_named(tmp_path: Path, embedder: Embedder) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(KnowledgeIndexError, match="cannot be written to"):
+        index_of(tmp_path / "file", embedder)
 
 
 def test_changed_sidecar_is_taken_up(index: Index, folder: Path) -> None:

@@ -145,3 +145,18 @@ def test_very_long_message_is_still_decided(filler: str) -> None:
 
 def test_plain_form_writes_contractions_out() -> None:
     assert plain("I’M sure they DON'T, and Sarah's cant") == "i am sure they do not, and sarah 's can not"
+
+
+@pytest.mark.parametrize(
+    ("message", "handling"),
+    [
+        ("i want to hurt myself", Handling.CRISIS),
+        ("what's the dress code? i want to hurt myself", Handling.CRISIS),
+        ("I was raped by a colleague", Handling.HUMAN),
+        ("My boss raped me", Handling.HUMAN),
+        ("my manager demanded sex for a promotion", Handling.HUMAN),
+        ("i want to report my manager for bullying me every day", Handling.HUMAN),
+    ],
+)
+def test_plain_emergencies_go_to_a_human(message: str, handling: Handling) -> None:
+    assert triage(message).handling is handling

@@ -11,7 +11,8 @@ from bot.triage.cues import table
 CRISIS = (
     *table(
         "crisis",
-        r"(?:kill|hang|drown|shoot|harm|starve|killing|hanging|harming|cutting|hurting|killed|burning|poison) {self}",
+        r"(?:kill|hurt|hang|drown|shoot|harm|starve|killing|hanging|harming|cutting|hurting|killed|burning"
+        r"|poison) {self}",
         r"(?:(?:end|ending|ended) (?:it all\b|things\b(?! up))|(?:end|ending|ended|take|taking|took) (?:my|his|her"
         r"|their) (?:own )?life)",
         r"(?:am|feel|feeling|is|was|been|felt|having|have|had|get|getting|these|so) (?:\w+ )?suicidal",

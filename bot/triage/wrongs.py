@@ -14,6 +14,8 @@ _NO_INCIDENT = (
 HARASSMENT = (
     *table(
         "harassment",
+        r"\b(?:raped (?:me|her|him|them|my)|(?:was|were|been|got|being|getting) raped|sexually assaulted)\b",
+        r"\bdemand(?:s|ed|ing)? (?:sex|sexual)\b",
         r"(?:i|me) (?:\w+ )?{been} {adv}(?:bullied|harass|stalk|grop|molest|humiliat|intimidat|belittl|mock|insult"
         r"|yelled|scream"
         r"|shouted|ridicul|demean|ostraci|gaslit|gaslight|blackmail|catcall|victimi[sz]|excluded|singled out"

@@ -52,6 +52,7 @@ class Guard:
         self._app = app
         self._server = server
         self._token = server.api_token.get_secret_value()
+        self._trusted = server.trusted_token.get_secret_value()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check one request and harden its response."""
@@ -73,7 +74,7 @@ class Guard:
         if refusal:
             await refusal(scope, receive, hardened)
             return
-        scope.setdefault("state", {})["has_token"] = self._is_token(_bearer(headers))
+        scope.setdefault("state", {})["is_trusted"] = _matches(_bearer(headers), self._trusted)
         await self._app(scope, receive, hardened)
 
     def _refusal(self, path: str, method: str, headers: Headers) -> JSONResponse | None:
@@ -85,14 +86,18 @@ class Guard:
         if not path.startswith(GUARDED):
             return None
         bearer = _bearer(headers)
-        if self._token and bearer and not self._is_token(bearer):
+        if (self._token or self._trusted) and bearer and not self._is_known(bearer):
             return _refuse(401, "That token is not right; ask whoever runs this server for the current one.")
         if needs_token(self._server) and not bearer:
             return _refuse(401, "This needs the server's token; send it as 'Authorization: Bearer …'.")
         return None
 
-    def _is_token(self, bearer: str) -> bool:
-        return bool(self._token) and secrets.compare_digest(bearer.encode(), self._token.encode())
+    def _is_known(self, bearer: str) -> bool:
+        return _matches(bearer, self._token) or _matches(bearer, self._trusted)
+
+
+def _matches(bearer: str, token: str) -> bool:
+    return bool(token) and secrets.compare_digest(bearer.encode(), token.encode())
 
 
 def needs_token(server: ServerSettings) -> bool:
@@ -125,7 +130,7 @@ def may_read(request: Request, asked: Audience | None, server: ServerSettings) -
     """The audience to answer for; None when the caller asks for more than they may have."""
     if asked is None:
         return server.audience
-    if request.state.has_token or REACH[asked] <= REACH[server.audience]:
+    if request.state.is_trusted or REACH[asked] <= REACH[server.audience]:
         return asked
     return None
 

@@ -15,7 +15,7 @@ import re
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -29,7 +29,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import Send
 
-from bot.answer import Answer, Question
+from bot.answer import Answer, Question, fit_to_use
 from bot.record import AnswerRecord
 from bot.store import Vote
 from bot.web.access import Guard, may_read, needs_token
@@ -181,7 +181,7 @@ async def ask(request: Request, body: AskBody, web: WebOf, ready: ReadyOf) -> Re
     """Answer a question: as server-sent events when the caller accepts them, else as JSON."""
     audience = may_read(request, body.audience, web.settings.server)
     if audience is None:
-        raise HTTPException(403, "That audience needs the server's token; leave 'audience' out, or send the token.")
+        raise HTTPException(403, "That audience needs the trusted token; leave 'audience' out, or send that token.")
     question = body.to_question(audience)
     visitor = _visitor(request)
     if EVENT_STREAM in request.headers.get("accept", ""):
@@ -279,7 +279,8 @@ async def _keep(web: Web, ready: Ready, question: Question, answer: Answer, visi
     """Count and record an answer. One that cannot be recorded is given all the same: it is whole, somebody waits."""
     web.metrics.answered(answer, question.channel)
     try:
-        await asyncio.to_thread(ready.store.record, question, answer, _person(visitor))
+        kept = replace(question, history=fit_to_use(question.history))
+        await asyncio.to_thread(ready.store.record, kept, answer, _person(visitor))
     except LedgerError:
         log.exception("not recorded: answer %s", answer.id)
     log.info("answered: %s, %s, %s, %.0f ms", answer.id, answer.route, answer.model, answer.timings.latency_ms)

@@ -103,7 +103,7 @@ class Startup:
             self.ready = await self._load()
         except Exception as error:  # the edge of a background task: kept, shown by /readyz, raised by who runs us
             self.error = error
-            log.exception("startup failed")
+            log.error("startup failed", exc_info=not isinstance(error, QuantaHRError))
             if self.on_failure:
                 self.on_failure()
             return
