@@ -13,6 +13,7 @@ from bot.assistant import open_assistant
 from bot.ingest import ingest_visibly
 from bot.record import AnswerRecord
 from config.settings import Audience, Settings, load_settings
+from knowledge.metadata import known_country
 
 
 @click.command("ask")
@@ -25,7 +26,10 @@ def command(config: Path | None, question: str, as_json: bool, audience: str, co
     """Answer QUESTION from the indexed documents; an empty index is filled from the settings' folder first."""
     if not question.strip():
         raise click.UsageError('The question is empty; write it in quotes: quantahr ask "how do I …?"')
-    asker = Asker(Audience(audience), country.upper() if country else None)
+    try:
+        asker = Asker(Audience(audience), known_country(country))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     asyncio.run(_ask(Question(question, asker), load_settings(config), as_json))
 
 

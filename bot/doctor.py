@@ -18,7 +18,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from config.errors import QuantaHRError
+from config.errors import IndexInUse, QuantaHRError
 from config.machine import usable_cores
 from config.settings import Settings, load_settings
 
@@ -147,7 +147,10 @@ def _index(settings: Settings) -> Finding:
     from knowledge.embed import open_embedder
     from knowledge.index import open_index
 
-    index = open_index(settings.index, settings.data_dir, open_embedder(adapter=settings.index.adapter))
+    try:
+        index = open_index(settings.index, settings.data_dir, open_embedder(adapter=settings.index.adapter))
+    except IndexInUse as error:
+        return Finding("index", Health.WARNING, str(error))
     try:
         documents, chunks = index.snapshot.documents, len(index.snapshot.chunks)
     finally:

@@ -5,6 +5,7 @@
     ├── DocumentError        one document cannot be read; the others can
     │   └── MetadataError    what it says about itself is wrong, so nobody knows who may read it
     ├── KnowledgeIndexError  the index cannot be opened, or is owned by another process
+    │   └── IndexInUse       another process owns it
     ├── ModelError           a model file is missing, corrupt or will not load
     ├── LedgerError          the ledger cannot be opened, read or written
     │   └── UnknownInteraction  no such answer was ever recorded
@@ -35,6 +36,10 @@ class MetadataError(DocumentError):
 
 class KnowledgeIndexError(QuantaHRError):
     """The index cannot be opened, or another process owns it."""
+
+
+class IndexInUse(KnowledgeIndexError):
+    """Another process owns the index."""
 
 
 class ModelError(QuantaHRError):

@@ -31,7 +31,7 @@ from chromadb.api.models.Collection import Collection
 from chromadb.config import Settings as ChromaSettings
 from numpy.typing import NDArray
 
-from config.errors import KnowledgeIndexError
+from config.errors import IndexInUse, KnowledgeIndexError
 from config.settings import Audience, IndexSettings
 from knowledge.chunk import Chunk
 from knowledge.embed import Embedder
@@ -206,7 +206,7 @@ def _own(folder: Path) -> IO[str]:
         lock.seek(0)
         owner = lock.read().strip() or "another process"
         lock.close()
-        raise KnowledgeIndexError(
+        raise IndexInUse(
             f"The index in {folder} is in use by {owner}; stop it first, or ask it instead (a running "
             "'quantahr serve' takes up changed documents by itself)."
         ) from error

@@ -309,3 +309,12 @@ def _date(text: str, key: str, where: str) -> date:
         return date.fromisoformat(re.split(r"[T ]", text)[0])
     except ValueError as error:
         raise MetadataError(f"{where}: {key} {text!r} is no date; write it as 2026-01-31.") from error
+
+
+def known_country(code: str | None) -> str | None:
+    """An ISO 3166 code in capitals; None and "" mean not known. Raises `ValueError` for what is no country's code."""
+    if not code:
+        return None
+    if code.upper() not in COUNTRIES:
+        raise ValueError(f"{code!r} is no country's code; write two letters, such as GB or DE.")
+    return code.upper()

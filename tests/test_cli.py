@@ -54,6 +54,7 @@ def test_help_lists_every_command_and_imports_nothing_heavy() -> None:
         (("ask",), 2, "Missing argument 'QUESTION'"),
         (("ask", "  "), 2, "The question is empty"),
         (("ask", "x", "--audience", "boss"), 2, "'boss' is not one of"),
+        (("ask", "x", "--country", "ZZ"), 2, "'ZZ' is no country's code"),
         (("--config", "absent.toml", "ask", "x"), 1, "There is no configuration file absent.toml"),
     ],
 )

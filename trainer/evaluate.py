@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -26,6 +27,7 @@ from bot.record import AnswerRecord
 from bot.terminal import progress
 from config.errors import ConfigError
 from config.settings import Audience, Settings, load_settings
+from knowledge.metadata import known_country
 from trainer.grade import Graded, Graders, Summary, grade, summarize
 
 _THRESHOLDS = tuple(step / 20 for step in range(20))
@@ -53,6 +55,8 @@ def command(config: Path | None, docs: Path, questions: Path, out: Path, as_json
     if curve:
         settings = settings.model_copy(update={"reading": settings.reading.model_copy(update={"min_probability": 0.0})})
     rows = read_questions(questions)
+    if not out.parent.is_dir():
+        raise ConfigError(f"There is no folder {out.parent} to write the answers to; make it, or name another --out.")
     answers = asyncio.run(answer_all(rows, docs, settings))
     out.write_text(
         "".join(AnswerRecord.of(replace(a, id=row.id)).model_dump_json() + "\n" for row, a in answers),
@@ -77,32 +81,34 @@ def read_questions(file: Path) -> list[EvalRow]:
         ConfigError: The file is missing, or a line is no question; the line is named.
     """
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise ConfigError(
-            f"The questions in {file} cannot be read ({error.strerror}); name an existing file."
-        ) from error
+        lines = file.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The questions in {file} cannot be read ({error}); name a UTF-8 text file.") from error
     rows = []
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
                 rows.append(_row(json.loads(line)))
-            except (ValueError, LookupError, TypeError, AttributeError) as error:
+            except (ValueError, LookupError, TypeError, AttributeError, re.error) as error:
                 raise ConfigError(
                     f"Line {number} of {file} is no question ({type(error).__name__}: {error}); it needs 'id' and "
                     "'question', or 'turns'."
                 ) from error
+    if not rows:
+        raise ConfigError(f"{file} holds no question; write one JSON object a line, as docs/evaluating.md shows.")
     return rows
 
 
 def _row(record: dict[str, Any]) -> EvalRow:
     turns = record.get("turns", [])
     text = record["question"] if "question" in record else turns[-1]["text"]
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError("its question is no text")
     earlier = turns if "question" in record else turns[:-1]
     role: dict[str, Literal["user", "bot"]] = {"user": "user", "bot": "bot"}
     question = Question(
         text=text,
-        asker=Asker(Audience(record.get("audience", "all")), record.get("country")),
+        asker=Asker(Audience(record.get("audience", "all")), known_country(record.get("country"))),
         channel="eval",
         history=tuple(Turn(role[turn["role"]], turn["text"]) for turn in earlier),
     )

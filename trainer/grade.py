@@ -40,9 +40,11 @@ class Graders:
 
     @classmethod
     def of(cls, row: Mapping[str, object]) -> Graders | None:
-        """The graders of a row of a question file; None when it holds none."""
+        """The graders of a row of a question file; None when it holds none. Raises `re.error` for a bad pattern."""
         if "must" not in row and row.get("kind") != "unanswerable":
             return None
+        for pattern in (p for key in ("must", "must_not", "also_ok") for p in _flat(row.get(key))):
+            re.compile(pattern)
         files = {str(row.get("gold_file", "")), *map(str, _list(row.get("also_files")))} - {""}
         return cls(
             is_answerable=row.get("kind") != "unanswerable",
@@ -123,6 +125,10 @@ def _share(part: float, whole: int) -> float:
 
 def _list(value: object) -> list[object]:
     return list(value) if isinstance(value, list | tuple) else []
+
+
+def _flat(value: object) -> list[str]:
+    return [text for item in _list(value) for text in (_flat(item) if isinstance(item, list) else [str(item)])]
 
 
 def _any(patterns: Iterable[str], text: str) -> bool:
