@@ -118,7 +118,7 @@ class RetrievalSettings(Section):
 
     top_k: int = Field(8, gt=0, le=50, description="Passages that are read for evidence.")
     lexical_weight: float = Field(
-        0.15, ge=0, le=1, description="Share of the lexical score (BM25) in the fused score; 0 is dense alone."
+        0.06, ge=0, le=1, description="Share of the lexical score (BM25) in the fused score; 0 is dense alone."
     )
 
 
