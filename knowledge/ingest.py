@@ -63,11 +63,12 @@ def ingest(
     """
     if not path.exists():
         raise DocumentError(f"There is no {path}; name an existing folder or file.")
-    folder = _root_of(path, documents.folder)
+    # A file that is itself a link stays one here: the loader refuses those that leave the folder.
+    path = path.resolve() if path.is_dir() else path.parent.resolve() / path.name
+    folder = _root_of(path, documents.folder.resolve())
     files = find_documents(path) if path.is_dir() else [path]
-    files = [folder / file.resolve().relative_to(folder) if folder != path else file for file in files]
-    root = str(folder.resolve())
-    below = "" if path.resolve() == folder.resolve() else f"{path.resolve().relative_to(folder).as_posix()}/"
+    root = str(folder)
+    below = "" if path == folder else f"{path.relative_to(folder).as_posix()}/"
     stored = {
         document.file: document
         for document in index.stored_documents()
@@ -107,10 +108,9 @@ def _root_of(path: Path, configured: Path) -> Path:
         DocumentError: A folder above, other than the configured one, holds metadata: it must be ingested as a whole.
     """
     folder = path if path.is_dir() else path.parent
-    whole = configured.resolve()
-    if folder.resolve() != whole and folder.resolve().is_relative_to(whole):
-        return whole
-    for above in folder.resolve().parents:
+    if folder != configured and folder.is_relative_to(configured):
+        return configured
+    for above in folder.parents:
         if any((above / name).exists() for name in FOLDER_NAMES):
             raise DocumentError(f"{above} holds metadata for {path}; ingest that folder as a whole.")
     return folder

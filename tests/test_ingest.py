@@ -110,6 +110,20 @@ def test_part_of_a_folder_is_ingested_under_the_metadata_above_it(index: Index, 
         ingest(secret, index, DocumentSettings(), IndexSettings())
 
 
+def test_relative_paths_are_ingested_and_links_that_leave_are_refused(
+    index: Index, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "outside.md").write_text("# Outside\n\nNot yours to read.", encoding="utf-8")
+    (folder / "gb" / "link.md").symlink_to(tmp_path / "outside.md")
+    cutting = IndexSettings(adapter=Path("models/starter/retriever").resolve())
+    monkeypatch.chdir(tmp_path)
+    settings = DocumentSettings(folder=Path("handbook"))
+    assert ingest(Path("handbook/leave.md"), index, settings, cutting).added == ["leave.md"]
+    part = ingest(Path("handbook/gb"), index, settings, cutting)
+    assert (part.added, part.removed) == (["gb/sickness.md"], [])
+    assert [skipped.file for skipped in part.skipped] == ["gb/link.md"]
+
+
 def test_other_folders_can_be_forgotten(index: Index, folder: Path, tmp_path: Path) -> None:
     ingested(folder, index)
     ingested(write_handbook(tmp_path / "other", {"new.md": "# New\n\nA new rule for all of us."}), index)
