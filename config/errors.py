@@ -7,6 +7,7 @@
     ├── KnowledgeIndexError  the index cannot be opened, or is owned by another process
     │   └── IndexInUse       another process owns it
     ├── ModelError           a model file is missing, corrupt or will not load
+    ├── TrainingError        a part could not be trained to its end
     ├── LedgerError          the ledger cannot be opened, read or written
     │   └── UnknownInteraction  no such answer was ever recorded
     └── EngineError          one generation did not finish
@@ -44,6 +45,10 @@ class IndexInUse(KnowledgeIndexError):
 
 class ModelError(QuantaHRError):
     """A model file is missing, corrupt or will not load."""
+
+
+class TrainingError(QuantaHRError):
+    """A part could not be trained to its end; what was there before is still there."""
 
 
 class LedgerError(QuantaHRError):

@@ -20,6 +20,8 @@ from pydantic.fields import FieldInfo
 from config.errors import ConfigError
 
 ENV_PREFIX = "QUANTAHR_"
+# Where what ships with the program lies: a default path means the same whatever folder a command is run in.
+_INSTALLED = Path(__file__).resolve().parent.parent
 ENV_CONFIG = "QUANTAHR_CONFIG"
 # Read elsewhere by tests and benchmarks, or naming the file itself: not settings.
 ENV_NOT_SETTINGS = {ENV_CONFIG, "QUANTAHR_EVAL_DATA"}
@@ -36,13 +38,19 @@ class Audience(StrEnum):
 class Section(BaseModel):
     """A group of settings: frozen, and a key that it does not know is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     @field_validator("adapter", "gguf", mode="before", check_fields=False)
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         """TOML has no null, and Path("") would be the working folder."""
         return None if value == "" else value
+
+    @field_validator("adapter", "parts_dir", mode="after", check_fields=False)
+    @classmethod
+    def _as_installed(cls, path: Path | None) -> Path | None:
+        """A folder that is not in the working folder is looked for among what was installed."""
+        return _INSTALLED / path if path and not path.exists() and (_INSTALLED / path).exists() else path
 
 
 class Contact(Section):
@@ -128,7 +136,7 @@ class ReadingSettings(Section):
     max_evidence: int = Field(2, ge=1, le=3, description="Sentences, list items or table rows an answer may rest on.")
     max_words: int = Field(60, gt=0, description="A second or third piece is added only up to this length (words).")
     min_probability: float = Field(
-        0.35, ge=0, le=1, description="Below this probability that the evidence answers, the assistant declines."
+        0.45, ge=0, le=1, description="Below this probability that the evidence answers, the assistant declines."
     )
 
 
@@ -180,6 +188,10 @@ class Settings(Section):
     """Everything. Built once at the start of a process by `load_settings`."""
 
     data_dir: Path = Field(Path("var"), description="Index, caches and the ledger live here.")
+    parts_dir: Path = Field(
+        Path("models/starter"),
+        description="Folder of the trained parts: retriever, reader, matcher, triage, followup.",
+    )
     company: CompanySettings = CompanySettings()
     documents: DocumentSettings = DocumentSettings()
     index: IndexSettings = IndexSettings()

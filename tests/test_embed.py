@@ -43,6 +43,32 @@ def test_vectors_are_those_of_sentence_transformers() -> None:
     assert np.abs(ours - theirs).max() < 1e-5
 
 
+@pytest.mark.slow
+def test_encoders_of_a_process_share_their_word_embeddings() -> None:
+    """47 MB of 90: without sharing, the second and third encoder would cost twice as much."""
+    code = (
+        "import re, gc; from pathlib import Path\n"
+        "from config.settings import IndexSettings; from knowledge.embed import open_embedder\n"
+        "def anonymous_mb():\n"
+        "    gc.collect()\n"
+        "    return int(re.search(r'Anonymous: +(\\d+)', Path('/proc/self/smaps_rollup').read_text())[1]) / 1000\n"
+        "adapter = IndexSettings().adapter\n"
+        "kept = [open_embedder(threads=1, adapter=adapter) for _ in range(2)]\n"
+        "before = anonymous_mb()\n"
+        "kept += [open_embedder(threads=1, adapter=adapter) for _ in range(2)]\n"
+        "print((anonymous_mb() - before) / 2)"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(shown.stdout) < 70
+
+
+def test_encoder_outlives_others_that_shared_its_word_embeddings(embedder: Embedder) -> None:
+    before = embedder.embed(TEXTS)
+    for _ in range(2):
+        open_embedder(threads=1)
+    np.testing.assert_array_equal(embedder.embed(TEXTS), before)
+
+
 def test_vectors_have_unit_length(embedder: Embedder) -> None:
     vectors = embedder.embed(TEXTS)
     assert vectors.shape == (len(TEXTS), embedder.dimensions) == (len(TEXTS), 384)

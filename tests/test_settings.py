@@ -64,6 +64,13 @@ def test_empty_text_switches_an_optional_path_off(tmp_path: Path) -> None:
     assert load_settings(write(tmp_path, "[index]\nadapter = ''\n")).index.adapter is None
 
 
+def test_trained_parts_are_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert (Settings().parts_dir / "reader").is_dir()
+    (tmp_path / "models" / "starter").mkdir(parents=True)
+    assert Settings().parts_dir == Path("models/starter")
+
+
 def test_token_is_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QUANTAHR_SERVER__API_TOKEN", "very-secret")
     assert "very-secret" not in repr(load_settings(write(tmp_path, "")))
