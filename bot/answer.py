@@ -25,19 +25,21 @@ from enum import StrEnum
 from typing import Literal
 
 from bot.engine import Engine, GenerationParams
-from bot.followup import Search, follow_up
+from bot.followup import Judge, Search, follow_up
 from bot.prompt import PROMPT_VERSION
 from bot.quote import quote
-from bot.replies import declined_reply, sensitive_reply
-from bot.triage import triage
+from bot.replies import declined_reply, sensitive_reply, verified_reply
+from bot.triage import triage, triage_all
+from bot.triage.classify import Classifier
 from bot.word import word
 from config.errors import EngineError
 from config.settings import Settings
 from knowledge.embed import Embedder
-from knowledge.index import Snapshot
+from knowledge.index import Snapshot, Vectors
+from knowledge.matcher import Matcher
 from knowledge.read import Evidence, Reader, Reading, read
 from knowledge.retrieve import Asker, Passage, retrieve
-from knowledge.verified import VerifiedAnswer, find_verified
+from knowledge.verified import NONE_VERIFIED, VerifiedIndex, VerifiedMatch, compare, with_verified
 
 __all__ = ["Answer", "Asker", "Assistant", "Citation", "Question", "Route", "Timings", "Turn", "answer", "fit_to_use"]
 
@@ -121,14 +123,21 @@ class Answer:
 
 @dataclass(frozen=True)
 class Assistant:
-    """The loaded parts that an answer needs. `snapshot` and `verified` give what is known at the moment of asking."""
+    """The loaded parts that an answer needs. `snapshot` and `verified` give what is known at the moment of asking.
+
+    `judge` tells a follow-up from a change of subject. Without a `matcher`, a verified answer is given to the very
+    words of its question only; without a `classifier`, triage is by rules alone.
+    """
 
     settings: Settings
     embedder: Embedder
     reader: Reader
+    judge: Judge
     engine: Engine
     snapshot: Callable[[], Snapshot]
-    verified: Callable[[], Sequence[VerifiedAnswer]] = tuple
+    verified: Callable[[], VerifiedIndex] = lambda: NONE_VERIFIED
+    matcher: Matcher | None = None
+    classifier: Classifier | None = None
     today: Callable[[], date] = date.today
 
 
@@ -163,7 +172,7 @@ async def answer(question: Question, assistant: Assistant) -> AsyncGenerator[str
     clock = _Clock()
     company = assistant.settings.company
 
-    handling = triage(question.text)
+    handling = await asyncio.to_thread(triage, question.text, assistant.classifier)
     clock.step("triage")
     if handling.is_sensitive:
         text = sensitive_reply(handling, company, question.asker.country)
@@ -172,15 +181,19 @@ async def answer(question: Question, assistant: Assistant) -> AsyncGenerator[str
         yield _answer(assistant, clock, text, Route.SENSITIVE, category=handling.category)
         return
 
-    verified = find_verified(question.text, assistant.verified(), question.asker)
-    if verified:
+    history = await asyncio.to_thread(fit_to_use, question.history, assistant.classifier)
+    search = follow_up(question.text, history, assistant.judge)
+    vector, matches = await asyncio.to_thread(_recognise, search, handling.vector, question.asker, assistant, clock)
+    if matches and matches[0].is_certain:
+        stored = matches[0].answer
+        text = verified_reply(stored.text, stored.verified_on)
         clock.spoke()
-        yield verified.text
-        yield _answer(assistant, clock, verified.text, Route.VERIFIED, probability=1.0)
+        yield text
+        source = _citation(Passage(stored.chunk, matches[0].similarity), stored.text)
+        yield _answer(assistant, clock, text, Route.VERIFIED, (source,), matches[0].probability)
         return
 
-    search = follow_up(question.text, fit_to_use(question.history))
-    passages, reading = await asyncio.to_thread(_look_up, search, question.asker, assistant, clock)
+    passages, reading = await asyncio.to_thread(_look_up, search, vector, matches, question.asker, assistant, clock)
     if reading.probability < assistant.settings.reading.min_probability or not reading.evidence:
         nearest = list(dict.fromkeys(passage.chunk.metadata.title for passage in passages))[:_NEAREST]
         text = declined_reply(company, nearest)
@@ -206,25 +219,48 @@ async def answer(question: Question, assistant: Assistant) -> AsyncGenerator[str
     yield _answer(assistant, clock, text, route, citations, reading.probability)
 
 
-def fit_to_use(history: Sequence[Turn]) -> tuple[Turn, ...]:
+def fit_to_use(history: Sequence[Turn], classifier: Classifier | None = None) -> tuple[Turn, ...]:
     """The thread without what is a human's business, and without the reply to it: neither searched with nor kept."""
+    handlings = iter(triage_all([turn.text for turn in history if turn.role == "user"], classifier))
     kept: list[Turn] = []
     was_sensitive = False
     for turn in history:
         if turn.role == "user":
-            was_sensitive = triage(turn.text).is_sensitive
+            was_sensitive = next(handlings).is_sensitive
         if not was_sensitive:
             kept.append(turn)
     return tuple(kept)
 
 
-def _look_up(search: Search, asker: Asker, assistant: Assistant, clock: _Clock) -> tuple[list[Passage], Reading]:
-    """Retrieve and read; blocking, so it runs in a thread."""
-    settings = assistant.settings
-    vector = search.vector(assistant.embedder)
+def _recognise(
+    search: Search, said: Vectors | None, asker: Asker, assistant: Assistant, clock: _Clock
+) -> tuple[Vectors, Sequence[VerifiedMatch]]:
+    """Embed, and compare with what HR has answered; blocking, so it runs in a thread.
+
+    `said` is the question's vector, where triage has it. What refers back to the thread does not say on its own what
+    is asked, so only its very words are recognised.
+    """
+    vector = search.vector(assistant.embedder) if said is None or search.subject else said
     clock.step("embed")
+    matcher = None if search.subject else assistant.matcher
+    matches = compare(search.question, vector, assistant.verified(), asker, matcher)
+    clock.step("match")
+    return vector, matches
+
+
+def _look_up(
+    search: Search,
+    vector: Vectors,
+    matches: Sequence[VerifiedMatch],
+    asker: Asker,
+    assistant: Assistant,
+    clock: _Clock,
+) -> tuple[list[Passage], Reading]:
+    """Retrieve and read; blocking, so it runs in a thread. What HR may have answered is read with the policies."""
+    settings = assistant.settings
     snapshot = assistant.snapshot()
     passages = retrieve(snapshot, search.text, vector, asker, settings.retrieval, assistant.today())
+    passages = with_verified(passages, matches, search.text, snapshot.lexical)
     clock.step("retrieve")
     reading = read(search.text, vector, passages, snapshot.lexical, assistant.reader, settings.reading)
     clock.step("read")

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ask": ("bot.ask:command", "Answer one question on the terminal."),
     "ingest": ("bot.ingest:command", "Add or refresh documents; removed files disappear."),
     "eval": ("trainer.evaluate:command", "Answer a file of questions over a folder, and grade the answers."),
+    "train": ("trainer.train:command", "Rebuild the trained parts that ship with QuantaHR."),
     "doctor": ("bot.doctor:command", "Check environment, model, index and disk; say what to do."),
 }
 

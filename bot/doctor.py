@@ -18,9 +18,10 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from config.errors import IndexInUse, QuantaHRError
+from config.errors import IndexInUse, ModelError, QuantaHRError
 from config.machine import usable_cores
 from config.settings import Settings, load_settings
+from exporter.manifest import PARTS, PartName, check_files, rebuilds
 
 _NEEDED_DISK_MB = 500
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
@@ -68,7 +69,7 @@ def examine(config: Path | None) -> list[Finding]:
     except QuantaHRError as error:
         return [*findings, Finding("settings", Health.FAILED, str(error))]
     findings.append(Finding("settings", Health.OK, "every key is known and every value fits."))
-    checks = (_server, _disk, _documents, _encoder, _model, _index)
+    checks = (_server, _disk, _documents, _encoder, _parts, _model, _index)
     return [*findings, *(_safely(check, settings) for check in checks)]
 
 
@@ -126,11 +127,44 @@ def _documents(settings: Settings) -> Finding:
 
 def _encoder(settings: Settings) -> Finding:
     from knowledge.embed import open_embedder
+
+    embedder = open_embedder(adapter=settings.index.adapter)
+    return Finding("encoder", Health.OK, f"all-MiniLM-L6-v2, {embedder.dimensions} dimensions, loads and works.")
+
+
+def _parts(settings: Settings) -> Finding:
+    """Whether the trained parts are as they were made, fit the embedder in use, and load."""
+    from bot.followup import open_judge
+    from bot.triage.classify import open_classifier
+    from knowledge.embed import open_embedder
+    from knowledge.matcher import open_matcher
     from knowledge.read import open_reader
 
     embedder = open_embedder(adapter=settings.index.adapter)
-    open_reader(embedder)
-    return Finding("encoder", Health.OK, f"all-MiniLM-L6-v2, {embedder.dimensions} dimensions, loads and works.")
+    problems = [problem for part in PARTS if (problem := _problem_with(part, settings, embedder.version))]
+    if problems:
+        return Finding("parts", Health.FAILED, " ".join(problems))
+    open_reader(embedder, settings.parts_dir / "reader")
+    open_matcher(settings.parts_dir / "matcher")
+    open_classifier(embedder, settings.parts_dir / "triage")
+    open_judge(settings.parts_dir / "followup")
+    return Finding("parts", Health.OK, f"{', '.join(PARTS)} are as they were made, fit the encoder and load.")
+
+
+def _problem_with(part: PartName, settings: Settings, embedder_version: str) -> str:
+    """What is wrong with a part's files, and the command that mends it; empty when nothing is."""
+    folder = settings.parts_dir / part
+    try:
+        manifest = check_files(folder)
+    except ModelError as error:
+        return str(error)
+    if manifest.part != part:
+        return f"{folder} holds the {manifest.part} instead; make the part anew with '{rebuilds(folder)}'."
+    if manifest.fits(embedder_version):
+        return ""
+    usual = settings.parts_dir / "retriever"
+    instead = "" if settings.index.adapter == usual else f", or set index.adapter to {usual}"
+    return f"The {part} was made over another embedder than this; make it anew with '{rebuilds(folder)}'{instead}."
 
 
 def _model(settings: Settings) -> Finding:

@@ -8,6 +8,7 @@ None of them says that anybody has been told: at the moment of replying nobody h
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 
 from bot.triage import Handling, Triage
 from config.settings import CompanySettings, Contact, CrisisLine
@@ -56,6 +57,11 @@ def declined_reply(company: CompanySettings, nearest_titles: Sequence[str]) -> s
     """Say that the policies hold no answer, whom to ask, and which policies come nearest (none when empty)."""
     nearest = f" The closest I have: {_listed(nearest_titles)}." if nearest_titles else ""
     return f"I couldn't find an answer to that in our policies. Please ask {_contact(company.hr)}.{nearest}"
+
+
+def verified_reply(text: str, verified_on: date) -> str:
+    """What HR has answered, and since when they stand behind it."""
+    return f"{text}\n\nVerified by HR on {verified_on.day} {verified_on:%B %Y}."
 
 
 def failure_reply(company: CompanySettings, incident_id: str) -> str:

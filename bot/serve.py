@@ -15,13 +15,14 @@ from pathlib import Path
 import click
 import uvicorn
 
-from bot.answer import answer
+from bot.answer import answer, fit_to_use
 from bot.assistant import Opened, open_assistant
 from bot.ingest import ingest_visibly, keep_configured, summary
 from bot.web.api import create_app, startup_of
 from bot.web.service import Known, Service
 from config.errors import ConfigError
 from config.settings import Settings, load_settings
+from knowledge.first_look import REMEMBERED_PASSAGES
 from knowledge.index import Snapshot
 from knowledge.ingest import ingest
 
@@ -64,6 +65,7 @@ async def start(settings: Settings) -> Service:
         raise
     return Service(
         ask=lambda question: answer(question, opened.assistant),
+        fit_to_keep=lambda history: fit_to_use(history, opened.assistant.classifier),
         model=opened.assistant.engine.model_version,
         known=lambda: _known(opened.index.snapshot),
         waiting=lambda: opened.assistant.engine.waiting,
@@ -79,6 +81,7 @@ def _known(snapshot: Snapshot) -> Known:
 async def _watch(opened: Opened, settings: Settings) -> None:
     """Take up changed documents from time to time, until cancelled. A failure is logged and tried again."""
     documents = settings.documents
+    await _remember(opened)
     while documents.rescan_s:
         await asyncio.sleep(documents.rescan_s)
         try:
@@ -88,7 +91,14 @@ async def _watch(opened: Opened, settings: Settings) -> None:
             continue
         if report.has_changed:
             _log.warning("documents changed: %s", summary(report))
-            await asyncio.to_thread(lambda: opened.index.snapshot)
+            await _remember(opened)
+
+
+async def _remember(opened: Opened) -> None:
+    """Have the passages at hand before somebody asks about them, one by one, so that questions come in between."""
+    snapshot = await asyncio.to_thread(lambda: opened.index.snapshot)
+    for chunk in snapshot.chunks[:REMEMBERED_PASSAGES]:
+        await asyncio.to_thread(opened.assistant.reader.first_look.remember, chunk.heading, chunk.text)
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

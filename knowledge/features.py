@@ -86,7 +86,20 @@ PIECE_FEATURES: tuple[str, ...] = (
     *(f"gives_{kind}" for kind, _, _ in _KINDS),
     *(f"lacks_{kind}" for kind, _, _ in _KINDS),
 )
+# What is known of the pieces that were read together with the question, on top of the first look.
+PAIR_FEATURES: tuple[str, ...] = (
+    "first_look",
+    "first_look_below_best",
+    "pair",
+    "pair_below_best",
+    "pair_share",
+    *PIECE_FEATURES,
+)
 QUESTION_FEATURES: tuple[str, ...] = (
+    "pair_any",
+    "pair_second_below_best",
+    "is_best_pair",
+    "is_best_first_look",
     "best_score",
     "second_score",
     "best_share",
@@ -96,7 +109,8 @@ QUESTION_FEATURES: tuple[str, ...] = (
     "mean_similarity",
     "best_passage_similarity",
     "best_overlap_anywhere",
-    *(f"best_{name}" for name in PIECE_FEATURES),
+    *(f"best_{name}" for name in PAIR_FEATURES),
+    "second_pair",
     "second_similarity",
     "second_overlap_both",
 )
@@ -104,7 +118,10 @@ QUESTION_FEATURES: tuple[str, ...] = (
 
 @dataclass(frozen=True)
 class Candidates:
-    """The pieces of a question's passages: piece i lies in passage `passage_of[i]`; `features` has shape (n, 32)."""
+    """Pieces of a question's passages: piece i lies in passage `passage_of[i]`.
+
+    `features` has a row per piece and a column per feature: `PIECE_FEATURES` at first look, `PAIR_FEATURES` afterwards.
+    """
 
     pieces: tuple[Piece, ...]
     passage_of: NDArray[np.intp]
@@ -168,16 +185,40 @@ def piece_features(
     return Candidates(flat, passage_of, np.array(rows, dtype=np.float32).reshape(len(flat), len(PIECE_FEATURES)))
 
 
+def pair_features(candidates: Candidates, first_look: Matrix, read: NDArray[np.intp], pair: Matrix) -> Candidates:
+    """The pieces that were read with the question, in the order of `read`, with what reading them said.
+
+    `first_look` (n,) scores all pieces; `read` (m,) names those that were read, and `pair` (m,) is what they got.
+    """
+    odds = np.exp(pair - pair.max())
+    columns = [
+        first_look[read],
+        first_look[read] - first_look.max(),
+        pair,
+        pair - pair.max(),
+        # The null option of training scores 0: the share falls when nothing read answers.
+        odds / (odds.sum() + np.exp(-pair.max())),
+    ]
+    features = np.concatenate([np.stack(columns, axis=1), candidates.features[read]], axis=1)
+    return Candidates(tuple(candidates.pieces[i] for i in read), candidates.passage_of[read], features)
+
+
 def question_features(candidates: Candidates, scores: Matrix) -> Matrix:
-    """Features of the question as a whole, shape (len(QUESTION_FEATURES),), from the scores (n,) of its pieces."""
+    """Features of the question as a whole, shape (len(QUESTION_FEATURES),), from the scores (n,) of its read pieces."""
     order = np.argsort(-scores, kind="stable")
     best, second = order[0], order[min(1, len(order) - 1)]
     shares = np.exp(scores - scores.max())
     shares /= shares.sum()
-    column = {name: i for i, name in enumerate(PIECE_FEATURES)}
     rows = candidates.features
+    column = {name: i for i, name in enumerate(PAIR_FEATURES)}
+    pair = rows[:, column["pair"]]
+    nearest = np.sort(pair)[::-1]
     return np.array(
         [
+            float(np.log(np.exp(pair - pair.max()).sum()) + pair.max()),
+            float(nearest[min(1, len(nearest) - 1)] - nearest[0]),
+            float(pair.argmax() == best),
+            float(rows[:, column["first_look"]].argmax() == best),
             scores[best],
             scores[second],
             shares[best],
@@ -188,6 +229,7 @@ def question_features(candidates: Candidates, scores: Matrix) -> Matrix:
             rows[:, column["passage_similarity"]].max(),
             rows[:, column["overlap_both"]].max(),
             *rows[best],
+            pair[second],
             rows[second, column["similarity"]],
             rows[second, column["overlap_both"]],
         ],

@@ -3,18 +3,19 @@
 Enters: a question, its vector and the passages retrieved for it. Leaves: a `Reading`: one to three pieces of evidence
 and the probability that they answer the question. Declining rests on that probability and on nothing else.
 
-Two linear models over `knowledge/features.py` decide: one scores pieces, one turns the scores of a question into a
-probability. Their weights are in `reader.json`, fitted by `python -m trainer.reader`, which also prints how well the
-probability is calibrated on employers that it has not seen.
+Two looks. The first weighs what is known without reading question and text together (`knowledge/first_look.py`), which
+costs next to nothing, and picks the windows of text that are worth more. These are read with the question by the pair
+encoder (`knowledge/pair.py`); what it says and the first look, weighed together, choose the pieces, and from their
+scores a probability is made. Adapter, head and weights are made by `trainer/reader.py`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,18 +23,32 @@ from numpy.typing import NDArray
 from config.errors import ModelError
 from config.settings import ReadingSettings
 from knowledge.embed import Embedder
-from knowledge.features import PIECE_FEATURES, QUESTION_FEATURES, Candidates, piece_features, question_features
+from knowledge.features import (
+    PAIR_FEATURES,
+    PIECE_FEATURES,
+    QUESTION_FEATURES,
+    Candidates,
+    pair_features,
+    question_features,
+)
+from knowledge.first_look import FirstLook, PlacedWindow, best_windows
 from knowledge.lexical import LexicalIndex
-from knowledge.pieces import Piece, PieceKind, pieces, spoken_row
+from knowledge.pair import PairEncoder, PieceHead, open_pair_encoder, open_piece_head
+from knowledge.pieces import PieceKind, spoken_row
 from knowledge.retrieve import Passage
+from knowledge.window import pair_input
 
 __all__ = ["Evidence", "PieceKind", "Reader", "Reading", "open_reader", "read"]
 
-_WEIGHTS = Path(__file__).with_name("reader.json")
+Matrix = NDArray[np.float32]
+
 # In units of the choice's score: a policy past its review date answers only where its successor has nothing as near.
-_EXPIRED_PENALTY = np.float32(2.0)
-# Passages whose pieces stay embedded: the same policies are asked about again and again (about 10 KB each).
-_REMEMBERED_PASSAGES = 4_096
+_EXPIRED_PENALTY = 2.0
+# In the same units: what HR wrote for a question like this comes before the policy that it corrects.
+_TRUST_BONUS = 2.0
+WEIGHTS_FILE = "weights.json"
+# Read closer; each costs 20 ms.
+WINDOWS = 5
 
 
 @dataclass(frozen=True)
@@ -72,58 +87,76 @@ class Reading:
 class Linear:
     """A linear model over named features: score = weights · features + bias."""
 
-    weights: NDArray[np.float32]
+    weights: Matrix
     bias: float
 
-    def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    def __call__(self, features: Matrix) -> Matrix:
         """Scores of feature rows (n, k) or of one row (k,)."""
         return np.asarray(features @ self.weights + self.bias, dtype=np.float32)
 
 
+@dataclass(frozen=True)
+class Weights:
+    """The linear models of reading: of the first look, of the choice among what was read, of the probability."""
+
+    first_look: Linear
+    choice: Linear
+    probability: Linear
+
+
 class Reader:
-    """The loaded parts that reading needs: the encoder and the weights. Make it with `open_reader`."""
+    """The loaded parts that reading needs. Make it with `open_reader`."""
 
-    def __init__(self, embedder: Embedder, choice: Linear, probability: Linear) -> None:
-        self._embedder = embedder
-        self.choice = choice
-        self.probability = probability
-        self._cut = lru_cache(_REMEMBERED_PASSAGES)(self._cut_and_embed)
+    def __init__(self, first_look: FirstLook, encoder: PairEncoder, head: PieceHead, weights: Weights) -> None:
+        self.first_look = first_look
+        self.weights = weights
+        self._encoder = encoder
+        self._head = head
 
-    def candidates(
-        self, question: str, vector: NDArray[np.float32], passages: Sequence[Passage], lexical: LexicalIndex
+    def look_closer(
+        self, question: str, seen: Candidates, placed: Sequence[PlacedWindow], first_look: Matrix
     ) -> Candidates:
-        """Every piece of the passages with its features; `vector` is the question's, shape (dimensions,)."""
-        cut = [self._cut(passage.chunk.heading, passage.chunk.text) for passage in passages]
-        return piece_features(question, vector, passages, [c[0] for c in cut], [c[1] for c in cut], lexical)
+        """Read the windows that look best together with the question; their pieces, best window first.
 
-    def _cut_and_embed(self, heading: str, text: str) -> tuple[tuple[Piece, ...], NDArray[np.float32]]:
-        cut = tuple(pieces(text))
-        return cut, self._embedder.embed([f"{heading}: {piece.in_context}" for piece in cut])
+        `first_look` scores all pieces of `seen`, shape (number of pieces,).
+        """
+        best = best_windows(placed, first_look)[:WINDOWS]
+        means = self._encoder.means([pair_input(question, at.window, self._encoder.tokenizer) for at in best])
+        read = np.concatenate([at.pieces for at in best])
+        return pair_features(seen, first_look, read, np.concatenate([self._head(mean) for mean in means]))
 
 
-def open_reader(embedder: Embedder, weights: Path = _WEIGHTS) -> Reader:
-    """Load the weights.
+def open_reader(embedder: Embedder, folder: Path) -> Reader:
+    """Load a reader: its adapter, its head and its weights.
 
     Raises:
-        ModelError: The file is missing, damaged, or was fitted for other features.
+        ModelError: A file is missing or damaged, or was fitted for other features. That it was fitted over another
+            embedder is not an error: it reads worse then, and `quantahr doctor` says so.
     """
+    file = folder / WEIGHTS_FILE
     try:
-        stored = json.loads(weights.read_text(encoding="utf-8"))
-        choice, probability = (
-            Linear(np.array([part["weights"][name] for name in names], dtype=np.float32), float(part["bias"]))
-            for part, names in ((stored["choice"], PIECE_FEATURES), (stored["probability"], QUESTION_FEATURES))
+        stored = json.loads(file.read_text(encoding="utf-8"))
+        weights = Weights(
+            _linear(stored["first_look"], PIECE_FEATURES),
+            _linear(stored["choice"], PAIR_FEATURES),
+            _linear(stored["probability"], QUESTION_FEATURES),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
-            f"The reader's weights in {weights} cannot be used ({error}); reinstall QuantaHR or run "
-            "'python -m trainer.reader'."
+            f"The reader's weights in {file} cannot be used ({error}); reinstall QuantaHR or run "
+            "'quantahr train --starter --only reader'."
         ) from error
-    return Reader(embedder, choice, probability)
+    encoder = open_pair_encoder(folder)
+    return Reader(FirstLook(embedder, encoder.tokenizer), encoder, open_piece_head(folder), weights)
+
+
+def _linear(stored: Mapping[str, Any], names: Sequence[str]) -> Linear:
+    return Linear(np.array([stored["weights"][name] for name in names], dtype=np.float32), float(stored["bias"]))
 
 
 def read(
     question: str,
-    vector: NDArray[np.float32],
+    vector: Matrix,
     passages: Sequence[Passage],
     lexical: LexicalIndex,
     reader: Reader,
@@ -133,11 +166,13 @@ def read(
 
     The best piece is always taken; a further one only while all together have at most `settings.max_words` words.
     """
-    candidates = reader.candidates(question, vector, passages, lexical)
-    if not candidates.pieces:
+    seen, placed = reader.first_look(question, vector, passages, lexical)
+    if not seen.pieces:
         return Reading((), 0.0)
-    is_expired = np.array([passage.is_expired for passage in passages])[candidates.passage_of]
-    scores = reader.choice(candidates.features) - _EXPIRED_PENALTY * is_expired.astype(np.float32)
+    standing = np.array([_standing(passage) for passage in passages], dtype=np.float32)
+    first_look = reader.weights.first_look(seen.features) + standing[seen.passage_of]
+    candidates = reader.look_closer(question, seen, placed, first_look)
+    scores = reader.weights.choice(candidates.features) + standing[candidates.passage_of]
     chosen: list[Evidence] = []
     for i in np.argsort(-scores, kind="stable"):
         piece = candidates.pieces[i]
@@ -150,5 +185,9 @@ def read(
         if chosen and (len(chosen) == settings.max_evidence or length > settings.max_words):
             break
         chosen.append(evidence)
-    logit = float(reader.probability(question_features(candidates, scores)))
+    logit = float(reader.weights.probability(question_features(candidates, scores)))
     return Reading(tuple(chosen), 1 / (1 + float(np.exp(-logit))))
+
+
+def _standing(passage: Passage) -> float:
+    return _TRUST_BONUS * passage.trust - _EXPIRED_PENALTY * passage.is_expired

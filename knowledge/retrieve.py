@@ -35,13 +35,15 @@ class Asker:
 @dataclass(frozen=True)
 class Passage:
     """A chunk that was retrieved. `score` is the fused score, `similarity` the cosine of its vector and the question's
-    (-1 to 1), `lexical` its BM25 score as a share of the best one's (0 to 1)."""
+    (-1 to 1), `lexical` its BM25 score as a share of the best one's (0 to 1). `trust` is how likely it is that HR wrote
+    it for this very question (0 for a policy)."""
 
     chunk: Chunk
     score: float
     similarity: float = 0.0
     lexical: float = 0.0
     is_expired: bool = False
+    trust: float = 0.0
 
 
 def retrieve(

@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
-from bot.answer import Answer, Citation, Question, Route, Timings
+from bot.answer import Answer, Citation, Question, Route, Timings, Turn
 from bot.web.api import create_app, startup_of
 from bot.web.service import Known, Service
 from config.settings import Audience, CompanySettings, Contact, ServerSettings, Settings
@@ -84,6 +84,7 @@ class FakeAssistant:
     pause_s: float = 0.0
     queue: int = 0
     countries: tuple[str, ...] = ()
+    held_back: frozenset[str] = frozenset()
     questions: list[Question] = field(default_factory=list)
     cancelled: int = 0
     is_closed: bool = False
@@ -105,12 +106,17 @@ class FakeAssistant:
             self.cancelled += 1
             raise
 
+    def fit_to_keep(self, history: Sequence[Turn]) -> tuple[Turn, ...]:
+        """Holds back the turns that are named in `held_back`."""
+        return tuple(turn for turn in history if turn.text not in self.held_back)
+
     async def close(self) -> None:
         self.is_closed = True
 
     async def start(self) -> Service:
         return Service(
             ask=self.ask,
+            fit_to_keep=self.fit_to_keep,
             model="fake-135m",
             known=lambda: Known(documents=3, chunks=17, countries=self.countries),
             waiting=lambda: self.queue,

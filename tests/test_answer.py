@@ -11,11 +11,12 @@ import pytest
 
 from bot.answer import Answer, Asker, Assistant, Question, Route, Turn, answer
 from bot.engine import Engine
+from bot.followup import open_judge
 from config.errors import DeadlineExceeded, EngineBusy, EngineError
 from config.settings import AnsweringSettings, Audience, ReadingSettings, Settings
 from knowledge.embed import Embedder
 from knowledge.read import open_reader
-from knowledge.verified import VerifiedAnswer
+from knowledge.verified import VerifiedAnswer, make_verified_index
 from tests.fake_engine import FakeEngine
 from tests.handbook import index_of, ingested, write_handbook
 
@@ -29,9 +30,9 @@ def base(tmp_path_factory: pytest.TempPathFactory, embedder: Embedder) -> Assist
     snapshot = index.snapshot
     index.close()
     settings = Settings(reading=ReadingSettings(min_probability=0.0, max_evidence=1))
-    return Assistant(
-        settings, embedder, open_reader(embedder), FakeEngine(), lambda: snapshot, today=lambda: date(2026, 6, 1)
-    )
+    reader = open_reader(embedder, settings.parts_dir / "reader")
+    judge = open_judge(settings.parts_dir / "followup")
+    return Assistant(settings, embedder, reader, judge, FakeEngine(), lambda: snapshot, today=lambda: date(2026, 6, 1))
 
 
 def saying(base: Assistant, says: str = "", error: Exception | None = None) -> tuple[Assistant, FakeEngine]:
@@ -153,10 +154,14 @@ async def test_follow_up_is_understood_from_the_thread(base: Assistant) -> None:
 
 async def test_verified_answer_comes_before_everything_that_is_searched(base: Assistant) -> None:
     stored = VerifiedAnswer("How many unused days can I carry over?", "Seven, by exception.", date(2026, 5, 1))
-    assistant, engine = saying(base)
-    _, result = await ask(replace(assistant, verified=lambda: (stored,)), CARRY)
-    assert (result.route, result.text, engine.prompts) == (Route.VERIFIED, "Seven, by exception.", [])
-    _, other = await ask(replace(assistant, verified=lambda: (stored,)), "how many unused days can i sell")
+    verified = make_verified_index([stored], base.embedder)
+    assistant, engine = saying(replace(base, verified=lambda: verified))
+    _, result = await ask(assistant, CARRY)
+    assert (result.route, engine.prompts) == (Route.VERIFIED, [])
+    assert result.text == "Seven, by exception.\n\nVerified by HR on 1 May 2026."
+    (citation,) = result.citations
+    assert (citation.title, citation.heading, citation.effective) == ("Verified by HR", stored.question, "2026-05-01")
+    _, other = await ask(assistant, "how many unused days can i sell")
     assert other.route is not Route.VERIFIED
 
 

@@ -236,6 +236,17 @@ async def test_a_sensitive_question_leaves_no_text_in_the_ledger(tmp_path: Path)
     assert (stored.question, stored.answer, stored.category) == ("", "", "harassment")
 
 
+async def test_turns_that_must_not_be_kept_leave_no_text_in_the_ledger(tmp_path: Path) -> None:
+    assistant = FakeAssistant(held_back=frozenset({"he waits until everyone has left"}))
+    turns = [{"role": "user", "text": text} for text in ("he waits until everyone has left", "how many holidays")]
+    async with client_of(fake_settings(tmp_path), assistant) as client:
+        answer = (await client.post("/api/ask", json=QUESTION | {"history": turns})).json()
+    store = ledger(tmp_path)
+    stored = store.interaction(answer["id"])
+    store.close()
+    assert [turn.text for turn in stored.history] == ["how many holidays"]
+
+
 async def test_an_answer_that_cannot_be_recorded_is_still_given(tmp_path: Path) -> None:
     same = FakeAssistant((QUOTED,), _ids=iter([7, 7]))
     async with client_of(fake_settings(tmp_path), same) as client:

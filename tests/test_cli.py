@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -97,6 +98,34 @@ def test_doctor_checks_everything_and_says_what_to_do(settings: Path, tmp_path: 
     ran = quantahr("doctor", settings=settings)
     assert ran.returncode == 1
     assert "absent.gguf" in ran.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["reader", "matcher", "triage"])
+def test_doctor_names_the_command_for_a_part_that_is_damaged_or_of_another_embedder(
+    settings: Path, tmp_path: Path, part: str
+) -> None:
+    parts = tmp_path / "parts"
+    shutil.copytree(CHECKOUT / "models" / "starter", parts)
+    settings.write_text(f'parts_dir = "{parts}"\n{settings.read_text(encoding="utf-8")}', encoding="utf-8")
+
+    def says() -> dict[str, str]:
+        findings = json.loads(quantahr("doctor", "--json", settings=settings).stdout)
+        return next(finding for finding in findings if finding["check"] == "parts")
+
+    assert says()["health"] == "ok"
+    manifest = parts / part / "manifest.json"
+    read = json.loads(manifest.read_text(encoding="utf-8"))
+    manifest.write_text(json.dumps(read | {"base": "another-1"}), encoding="utf-8")
+    found = says()
+    assert found["health"] == "failed"
+    assert f"The {part} was made over another embedder" in found["says"]
+    assert f"'quantahr train --starter --only {part}'" in found["says"]
+    manifest.write_text(json.dumps(read), encoding="utf-8")
+    next((parts / part).glob("head.*")).write_bytes(b"damaged")
+    found = says()
+    assert "is not the file that its manifest lists" in found["says"]
+    assert f"'quantahr train --starter --only {part}'" in found["says"]
 
 
 @pytest.mark.slow

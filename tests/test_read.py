@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import date
 from pathlib import Path
 
@@ -10,15 +11,12 @@ import numpy as np
 import pytest
 
 from config.errors import ModelError
-from config.settings import ReadingSettings, RetrievalSettings
+from config.settings import ReadingSettings, RetrievalSettings, Settings
 from knowledge.embed import Embedder
-from knowledge.features import PIECE_FEATURES
 from knowledge.index import Snapshot
 from knowledge.read import Reader, Reading, open_reader, read
 from knowledge.retrieve import Asker, retrieve
 from tests.handbook import index_of, ingested, write_handbook
-from trainer.reader import cross_validated, fit, make_examples
-from trainer.rows import Row
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +30,7 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory, embedder: Embedder) -> Sn
 
 @pytest.fixture(scope="module")
 def reader(embedder: Embedder) -> Reader:
-    return open_reader(embedder)
+    return open_reader(embedder, Settings().parts_dir / "reader")
 
 
 def reading(
@@ -80,34 +78,21 @@ def test_nothing_to_read_has_no_evidence_and_no_probability(snapshot: Snapshot, 
     assert read("x", np.zeros(384, np.float32), [], snapshot.lexical, reader, ReadingSettings()) == Reading((), 0.0)
 
 
-@pytest.mark.parametrize("damage", ["", "{}", '{"choice": {"weights": {"similarity": 1}, "bias": 0}}'])
+@pytest.mark.parametrize("damage", ["", "{}", '{"first_look": {"weights": {"similarity": 1}, "bias": 0}}'])
 def test_weights_for_other_features_are_refused(tmp_path: Path, damage: str, embedder: Embedder) -> None:
-    file = tmp_path / "reader.json"
-    file.write_text(damage, encoding="utf-8")
-    with pytest.raises(ModelError, match=r"weights in .*reader\.json cannot be used"):
-        open_reader(embedder, file)
+    (tmp_path / "weights.json").write_text(damage, encoding="utf-8")
+    with pytest.raises(ModelError, match=r"weights in .*weights\.json cannot be used"):
+        open_reader(embedder, tmp_path)
 
 
-def test_shipped_weights_name_what_they_were_fitted_on(embedder: Embedder) -> None:
-    recipe = json.loads((Path(__file__).parent.parent / "knowledge" / "reader.json").read_text())["recipe"]
-    assert recipe["embedder"] == embedder.version, "fit the reader again: python -m trainer.reader --data DIR"
-    assert recipe["cross_validated"]["questions"] > 1_000
+@pytest.mark.parametrize("file", ["head.safetensors", "adapter_model.safetensors"])
+def test_reader_with_a_damaged_file_is_refused(tmp_path: Path, file: str, embedder: Embedder) -> None:
+    folder = shutil.copytree(Settings().parts_dir / "reader", tmp_path / "reader")
+    (folder / file).write_bytes(b"damaged")
+    with pytest.raises(ModelError, match="cannot be read"):
+        open_reader(embedder, folder)
 
 
-def test_fit_learns_to_choose_the_gold_piece(tmp_path: Path, embedder: Embedder) -> None:
-    towns = ["Oslo", "Rome", "Lima", "Cairo", "Delhi"]
-    rows = []
-    for n, town in enumerate(towns):
-        rules = "\n\n".join(
-            f"The {thing} of {town} opens at {n + h} pm." for h, thing in enumerate(["bank", "gym", "bar"])
-        )
-        write_handbook(tmp_path, {f"{town}/rules.md": f"# {town}\n\n{rules}\n\nNobody smokes here."})
-        for h, thing in enumerate(["bank", "gym", "bar"]):
-            rows.append(Row(town, f"when does the {thing} open", (f"The {thing} of {town} opens at {n + h} pm.",)))
-        rows.append(Row(town, "what is the price of silver", ()))
-    examples = make_examples(rows, tmp_path, embedder)
-    choice, _ = fit(examples)
-    assert len(choice.weights) == len(PIECE_FEATURES)
-    measured = cross_validated(examples)
-    assert measured["hit@1"] >= 0.9
-    assert measured["auc"] >= 0.9
+def test_shipped_reader_was_fitted_on_the_vectors_of_the_shipped_embedder(embedder: Embedder) -> None:
+    stored = json.loads((Settings().parts_dir / "reader" / "weights.json").read_text(encoding="utf-8"))
+    assert stored["embedder"] == embedder.version, "run: quantahr train --starter --only reader"

@@ -1,205 +1,236 @@
-"""Fit the reader's two linear models: which piece answers, and how likely it is that it does.
+"""Train the reader: which piece of what was retrieved answers the question, and how likely it is that one does.
 
-Enters: question rows over folders of policies (`trainer/rows.py`), and the encoder's adapter. Leaves:
-`knowledge/reader.json` with the weights and their recipe.
-Run: `python -m trainer.reader --data DIR` (five minutes); DIR holds `train/` with the rows, and the policies they name.
+Enters: question rows over folders of policies (`trainer/rows.py`), matching sets (`trainer/matching.py`), and the
+embedder with its adapter. Leaves: a folder with an adapter for the pair encoder, its head, the weights of the linear
+models, and the manifest.
+Run: `python -m trainer.reader --data samples/training --out models/starter/reader` (40 minutes on two cores). Killed
+at any point, the same command goes on from the last checkpoint below `--work`.
 
-Only employers that the encoder was not trained on are used: it has learned the answers of the others, and the reader
-would learn to trust it more than it may. Retrieval is the product's own, so the candidates are those that serving sees.
-What is reported was measured on employers that the fit had not seen either, by leaving out a fifth of them in turn.
+The adapter begins as the retriever's. Each question is shown windows of policy as serving cuts and picks them
+(`trainer/shown.py`); one softmax runs over all their pieces and the option that nothing here answers, whose score is 0.
+The linear models are fitted on employers that the adapter has not seen.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
-from collections import defaultdict
+import random
+import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.optimize import minimize
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
+import torch
+from pydantic import JsonValue
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+from torch.nn.functional import binary_cross_entropy_with_logits
 
-from config.settings import IndexSettings, RetrievalSettings
-from knowledge.embed import Embedder, open_embedder
-from knowledge.features import PIECE_FEATURES, QUESTION_FEATURES, Candidates, question_features
-from knowledge.read import Linear, Reader
-from knowledge.retrieve import Asker, retrieve
-from trainer.rows import Row, employer_snapshot, is_gold, read_rows, rows_hash
+from bot.terminal import progress
+from config.settings import IndexSettings
+from exporter.manifest import Recipe, make_manifest, publishing, retriever_beside, write_manifest
+from knowledge.embed import Embedder, embedded_model, embedder_version, open_embedder
+from knowledge.features import PAIR_FEATURES, PIECE_FEATURES, QUESTION_FEATURES
+from knowledge.first_look import FirstLook, best_windows
+from knowledge.pair import HEAD_FILE, open_pair_encoder, open_piece_head, open_tokenizer
+from knowledge.read import WEIGHTS_FILE, WINDOWS, Linear, Reader, Weights
+from knowledge.window import pair_input
+from trainer.choice import Example, Judged, cross_validated, fit_choice, fit_reading, hit_rates, summary
+from trainer.look import Looked, look
+from trainer.matching import matching_hash, read_sets, seen_sets
+from trainer.pair_training import BASE, DIMENSIONS, Schedule, Trained, mean, save_adapter, states_of, train_pairs
+from trainer.rows import HELD_OUT, OURS, Row, data_hash, read_rows
+from trainer.shown import Shown, ShownDraws
 
-Matrix = NDArray[np.float32]
-_FOLDS = 5
-_CHOICE_L2 = 1e-3
-_PROBABILITY_C = 0.03
+_LICENCES = (
+    "adapter and head: trained on policies and questions of our own writing alone, under the terms of this repository",
+    "linear models: fitted on questions of ours, also over handbooks under CC0, MIT, CC BY 3.0 and CC BY 4.0 "
+    "(samples/training/README.md)",
+)
 
 
 @dataclass(frozen=True)
-class Example:
-    """A question with its candidates; `is_gold[i]` says whether piece i is part of a quote that answers."""
+class ReaderSettings:
+    """How the adapter is trained; `nearest_share` of the questions are shown the nearest wrong window."""
 
-    row: Row
-    candidates: Candidates
-    is_gold: NDArray[np.bool_]
-
-
-def fit(examples: Sequence[Example]) -> tuple[Linear, Linear]:
-    """The two models, in the order in which reading uses them."""
-    choice = _fit_choice([example for example in examples if example.is_gold.any()])
-    return choice, _fit_probability(examples, choice)
+    seed: int = 0
+    epochs: float = 2.0
+    batch_size: int = 10
+    learning_rate: float = 5e-4
+    head_learning_rate: float = 2e-3
+    nearest_share: float = 0.7
 
 
-def _fit_choice(examples: Sequence[Example]) -> Linear:
-    """Maximise the probability, by softmax over a question's pieces, that falls on its gold pieces."""
-    features = np.concatenate([example.candidates.features for example in examples]).astype(np.float64)
-    gold = np.concatenate([example.is_gold for example in examples]).astype(np.float64)
-    starts = np.cumsum([0, *(len(example.is_gold) for example in examples)])[:-1]
-    owner = np.repeat(np.arange(len(examples)), [len(example.is_gold) for example in examples])
-    mean, scale = features.mean(0), features.std(0) + 1e-6
-    standard = (features - mean) / scale
+class Head(torch.nn.Module):
+    """`knowledge.pair.PieceHead` with gradients: it begins as a scaled cosine."""
 
-    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        scores = standard @ weights
-        scores -= np.maximum.reduceat(scores, starts)[owner]
-        odds = np.exp(scores)
-        share = odds / np.add.reduceat(odds, starts)[owner]
-        on_gold = np.add.reduceat(share * gold, starts)
-        target = share * gold / on_gold[owner]
-        gradient = standard.T @ (share - target) / len(examples) + 2 * _CHOICE_L2 * weights
-        return float(-np.log(on_gold).mean() + _CHOICE_L2 * weights @ weights), gradient
+    def __init__(self, dimensions: int) -> None:
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.tensor(15.0))
+        self.weights = torch.nn.Parameter(torch.zeros(dimensions))
+        self.bias = torch.nn.Parameter(torch.tensor(-9.0))
 
-    found = minimize(loss, np.zeros(features.shape[1]), jac=True, method="L-BFGS-B").x
-    return Linear((found / scale).astype(np.float32), float(-(mean / scale) @ found))
+    def forward(self, question: torch.Tensor, piece: torch.Tensor) -> torch.Tensor:
+        """Scores (n,) of the mean states (n, d) of questions and pieces."""
+        cosines = torch.nn.functional.cosine_similarity(question, piece, dim=-1)
+        return self.scale * cosines + piece @ self.weights + self.bias
 
 
-def _fit_probability(examples: Sequence[Example], choice: Linear) -> Linear:
-    """Logistic regression on whether the two best pieces hold a gold one."""
-    features, answered = _questions(examples, choice)
-    mean, scale = features.mean(0), features.std(0) + 1e-6
-    model = LogisticRegression(C=_PROBABILITY_C, max_iter=5_000).fit((features - mean) / scale, answered)
-    weights = model.coef_[0] / scale
-    return Linear(weights.astype(np.float32), float(model.intercept_[0] - mean @ weights))
+def train(
+    looked: Sequence[Looked], first_look: Linear, data: Path, settings: ReaderSettings, adapter: Path, checkpoint: Path
+) -> Trained:
+    """Train adapter and head; from the file `checkpoint`, if it is there and of the same settings, it goes on."""
+    tokenizer = open_tokenizer(embedded_model())
+    sets = seen_sets(read_sets(data))
+    draws = ShownDraws(looked, first_look, sets, tokenizer, settings.nearest_share, random.Random(settings.seed))
+    schedule = Schedule(
+        seed=settings.seed,
+        steps=max(1, int(settings.epochs * len(draws.questions) / settings.batch_size)),
+        learning_rate=settings.learning_rate,
+        head_learning_rate=settings.head_learning_rate,
+    )
+
+    def loss_of(trained: Trained) -> torch.Tensor:
+        return loss(trained, draws.batch(settings.batch_size), tokenizer)
+
+    return train_pairs("Reader", adapter, Head(DIMENSIONS), draws, loss_of, schedule, checkpoint)
 
 
-def _questions(examples: Sequence[Example], choice: Linear) -> tuple[Matrix, NDArray[np.bool_]]:
-    scores = [choice(example.candidates.features) for example in examples]
-    features = [question_features(example.candidates, s) for example, s in zip(examples, scores, strict=True)]
-    answered = [_hit(example, s, 2) for example, s in zip(examples, scores, strict=True)]
-    return np.stack(features), np.array(answered)
+def loss(trained: Trained, batch: Sequence[Shown], tokenizer: Tokenizer) -> torch.Tensor:
+    """Minus the logarithm of the share that falls on what answers, or on nothing; and each piece judged alone.
+
+    The first chooses among the pieces of a question, the second makes scores of different questions comparable.
+    """
+    inputs = [pair_input(one.question, window, tokenizer) for one in batch for window in one.windows]
+    gold = torch.tensor([is_gold for one in batch for window in one.is_gold for is_gold in window])
+    counts = [sum(map(len, one.is_gold)) for one in batch]
+    states = states_of(trained.model, inputs)
+    asked = torch.stack(
+        [mean(state, pair.question) for state, pair in zip(states, inputs, strict=True) for _ in pair.spans]
+    )
+    read = torch.stack([mean(state, span) for state, pair in zip(states, inputs, strict=True) for span in pair.spans])
+    scores = trained.head(asked, read)
+    nothing = torch.zeros(1)
+    chosen = [
+        torch.logsumexp(torch.cat([own, nothing]), 0)
+        - torch.logsumexp(own[is_own_gold] if is_own_gold.any() else nothing, 0)
+        for own, is_own_gold in zip(torch.split(scores, counts), torch.split(gold, counts), strict=True)
+    ]
+    return torch.stack(chosen).mean() + binary_cross_entropy_with_logits(scores, gold.float())
 
 
-def _hit(example: Example, scores: Matrix, k: int) -> bool:
-    return bool(example.is_gold[np.argsort(-scores, kind="stable")[:k]].any())
+def save_head(head: torch.nn.Module, folder: Path) -> None:
+    """Save the head under the names that `knowledge.pair.open_piece_head` reads."""
+    save_file({name: value.detach() for name, value in head.named_parameters()}, folder / HEAD_FILE)
 
 
-def cross_validated(examples: Sequence[Example]) -> dict[str, Any]:
-    """How well a fit does on employers that it has not seen: hit rates of the answerable, and calibration."""
-    employers = sorted({example.row.employer for example in examples})
-    hits: dict[int, list[bool]] = {1: [], 2: []}
-    chances: list[float] = []
-    answered: list[bool] = []
-    for fold in range(_FOLDS):
-        left_out = set(employers[fold::_FOLDS])
-        choice, probability = fit([example for example in examples if example.row.employer not in left_out])
-        unseen = [example for example in examples if example.row.employer in left_out]
-        features, right = _questions(unseen, choice)
-        chances += list(1 / (1 + np.exp(-probability(features))))
-        answered += list(right)
-        for example in unseen:
-            if example.row.quotes:
-                scores = choice(example.candidates.features)
-                for k, found in hits.items():
-                    found.append(_hit(example, scores, k))
-    found = [bool(example.is_gold.any()) for example in examples if example.row.quotes]
+def fit(looked: Sequence[Looked], first_look: Linear, folder: Path, embedder: Embedder) -> dict[str, JsonValue]:
+    """Fit the linear models with the encoder and head in `folder`, write them there, and report how well they do."""
+    encoder = open_pair_encoder(folder)
+    blind = Weights(
+        first_look, *(Linear(np.zeros(len(names), np.float32), 0.0) for names in (PAIR_FEATURES, QUESTION_FEATURES))
+    )
+    reader = Reader(FirstLook(embedder, encoder.tokenizer), encoder, open_piece_head(folder), blind)
+    closer = read_closer(looked, reader)
+    choice, probability = fit_reading(closer)
+    stored = {
+        "embedder": embedder.version,
+        "first_look": _named(first_look, PIECE_FEATURES),
+        "choice": _named(choice, PAIR_FEATURES),
+        "probability": _named(probability, QUESTION_FEATURES),
+    }
+    (folder / WEIGHTS_FILE).write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+    judged = cross_validated(closer)
     return {
-        "questions": len(examples),
-        "found": round(float(np.mean(found)), 4),
-        **{f"hit@{k}": round(float(np.mean(found)), 4) for k, found in hits.items()},
-        "auc": round(float(roc_auc_score(answered, chances)), 4),
-        "calibration": _calibration(np.array(chances), np.array(answered)),
+        "first_look": hit_rates([one.example for one in looked], first_look),
+        "cross_validated": summary(judged),
+        **{f"cross_validated {kind}": summary(some) for kind, some in _by_kind(judged).items()},
     }
 
 
-def _calibration(chances: NDArray[np.float64], answered: NDArray[np.bool_]) -> list[dict[str, float]]:
-    """For each tenth of the scale: what was said on average, how often it was true, and of how many questions."""
-    tenth = np.minimum((chances * 10).astype(int), 9)
-    return [
-        {
-            "said": round(float(chances[tenth == n].mean()), 3),
-            "true": round(float(answered[tenth == n].mean()), 3),
-            "questions": int((tenth == n).sum()),
-        }
-        for n in range(10)
-        if (tenth == n).any()
-    ]
+def _by_kind(judged: Sequence[Judged]) -> dict[str, list[Judged]]:
+    """Policies of our own writing apart from real handbooks, which are harder."""
+    kinds = {
+        "policies": [one for one in judged if one.employer.startswith(OURS)],
+        "handbooks": [one for one in judged if not one.employer.startswith(OURS)],
+    }
+    return {kind: some for kind, some in kinds.items() if some}
 
 
-def make_examples(rows: Sequence[Row], data: Path, embedder: Embedder) -> list[Example]:
-    """Retrieve and cut for every row, employer by employer."""
-    blind = Reader(embedder, *(Linear(np.zeros(len(n), np.float32), 0.0) for n in (PIECE_FEATURES, QUESTION_FEATURES)))
-    by_employer: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        by_employer[row.employer].append(row)
-    examples = []
-    for employer, asked in sorted(by_employer.items()):
-        snapshot = employer_snapshot(data / employer, embedder)
-        vectors = embedder.embed([row.question for row in asked])
-        for row, vector in zip(asked, vectors, strict=True):
-            passages = retrieve(snapshot, row.question, vector, Asker(), RetrievalSettings(), date.min)
-            candidates = blind.candidates(row.question, vector, passages, snapshot.lexical)
-            gold = np.array([is_gold(piece, row.quotes) for piece in candidates.pieces], dtype=np.bool_)
-            examples.append(Example(row, candidates, gold))
-        print(f"{employer}: {len(asked)} questions, {len(snapshot.chunks)} chunks", flush=True)
-    return examples
+def read_closer(looked: Sequence[Looked], reader: Reader) -> list[Example]:
+    """The examples with only the pieces that the reader reads closer, and their features."""
+    found = []
+    with progress("Reading") as on_step:
+        for n, one in enumerate(looked, start=1):
+            on_step(one.example.row.employer, n, len(looked))
+            example = one.example
+            scores = reader.weights.first_look(example.candidates.features)
+            closer = reader.look_closer(example.row.question, example.candidates, one.placed, scores)
+            read = np.concatenate([at.pieces for at in best_windows(one.placed, scores)[:WINDOWS]])
+            found.append(Example(example.row, closer, example.is_gold[read]))
+    return found
+
+
+def is_trained_on(row: Row) -> bool:
+    """Whether the adapter learns from a row; the linear models are fitted on the others."""
+    return row.employer.startswith(OURS) and row.employer not in HELD_OUT
+
+
+def recipe(data: Path, retriever: Path | None = None) -> Recipe:
+    """What decides the weights, known without training.
+
+    Raises:
+        ConfigError: There are no rows, or no matching sets, or a line is neither.
+    """
+    settings, rows, sets = ReaderSettings(), read_rows(data), read_sets(data)
+    hashes = data_hash(rows, data) + matching_hash(sets, ())
+    return Recipe(
+        part="reader",
+        command="python -m trainer.reader --data samples/training --out models/starter/reader",
+        base=f"{BASE} {embedder_version(embedded_model(), retriever or IndexSettings().adapter)}",
+        rows=len(rows) + len(sets),
+        employers=tuple(sorted({row.employer for row in rows if is_trained_on(row)})),
+        data_sha256=hashlib.sha256(hashes.encode()).hexdigest(),
+        seed=settings.seed,
+        settings=json.loads(json.dumps(asdict(settings))),
+    )
 
 
 def main() -> None:
-    """Fit, report on the employers held out, and write the weights fitted on all."""
+    """Train on all employers but those held out, fit the linear models on these, and save all with the manifest."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder with the question rows and their policies")
-    parser.add_argument("--out", type=Path, default=Path("knowledge/reader.json"))
+    parser.add_argument("--data", type=Path, default=Path("samples/training"), help="rows and the policies they name")
+    parser.add_argument("--out", type=Path, default=Path("models/starter/reader"))
+    parser.add_argument("--retriever", type=Path, help="the adapter to begin with (default: the one beside --out)")
+    parser.add_argument("--work", type=Path, default=Path("var/training"), help="where checkpoints lie")
     arguments = parser.parse_args()
-    embedder = open_embedder(adapter=IndexSettings().adapter)
-    trained_on = _employers_of(IndexSettings().adapter)
-    rows = [row for row in read_rows(arguments.data) if row.employer not in trained_on]
-    examples = make_examples(rows, arguments.data, embedder)
-    metrics = cross_validated(examples)
-    print(json.dumps(metrics, indent=1))
-    choice, probability = fit(examples)
-    stored = {
-        "recipe": {
-            "command": "python -m trainer.reader --data DIR",
-            "rows": len(rows),
-            "data_sha256": rows_hash(rows),
-            "embedder": embedder.version,
-            "employers": sorted({row.employer for row in rows}),
-            "cross_validated": metrics,
-        },
-        "choice": _named(choice, PIECE_FEATURES),
-        "probability": _named(probability, QUESTION_FEATURES),
-    }
-    arguments.out.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
-    print(f"wrote {arguments.out}")
+    adapter = arguments.retriever or retriever_beside(arguments.out)
+    embedder = open_embedder(adapter=adapter)
+    planned = recipe(arguments.data, adapter)
+    work = arguments.work / f"reader-{planned.digest}"  # another recipe does not go on from these checkpoints
+    rows = read_rows(arguments.data)
+    unseen = look([row for row in rows if not is_trained_on(row)], arguments.data, embedder)
+    first_look = fit_choice([one.example for one in unseen])
+    seen = look([row for row in rows if is_trained_on(row)], arguments.data, embedder)
+    trained = train(seen, first_look, arguments.data, ReaderSettings(), adapter, work / "checkpoint.pt")
+    with publishing(arguments.out) as folder:
+        save_adapter(trained.model, folder)
+        save_head(trained.head, folder)
+        metrics = fit(unseen, first_look, folder, embedder)
+        written = write_manifest(folder, make_manifest(planned, metrics, _LICENCES))
+    shutil.rmtree(work, ignore_errors=True)
+    print(written.model_dump_json(indent=1))
 
 
-def _employers_of(adapter: Path | None) -> set[str]:
-    """The employers that the encoder's adapter was trained on, as its recipe says."""
-    if adapter is None:
-        return set()
-    return set(json.loads((adapter / "recipe.json").read_text(encoding="utf-8"))["employers"])
-
-
-def _named(model: Linear, names: Sequence[str]) -> dict[str, Any]:
+def _named(model: Linear, names: Sequence[str]) -> dict[str, JsonValue]:
     weights = {name: round(float(weight), 5) for name, weight in zip(names, model.weights, strict=True)}
     if not all(math.isfinite(weight) for weight in weights.values()):
         raise ValueError("the fit did not converge")
-    return {"bias": round(model.bias, 5), "weights": weights}
+    return {"bias": round(model.bias, 5), "weights": {**weights}}
 
 
 if __name__ == "__main__":

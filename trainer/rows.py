@@ -1,8 +1,12 @@
 """Read question rows and say which pieces of a policy answer them.
 
-Enters: a folder with question rows in `train/*.jsonl` (`file`, `question`, `also`, `quotes`, `answerable`) and the
-policies that they name, each employer's in a folder of its own. Leaves: `Row`s, and for each employer its chunks with
-vectors.
+Enters: a folder of training data. Leaves: `Row`s, and for each employer its chunks with vectors.
+
+Two layouts are read: `samples/training`, with rows (`*.jsonl`), `policies/` of our own and `handbooks/` of real
+employers side by side, and a larger folder that holds rows and `policies/` below `train/`, and more handbooks in
+`handbooks/` beside it. A row names its policy as seen from the larger one (`file`:
+"train/policies/openhand-uk/time-away.md", "handbooks/clef/Mission Statement.md"), so that rows are the same in both;
+its other fields are two wordings (`question`, `also`), `answerable`, and the `quotes` of the policy that answer.
 """
 
 from __future__ import annotations
@@ -10,13 +14,14 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from config.errors import DocumentError
+from config.errors import ConfigError, DocumentError
 from config.settings import DocumentSettings, IndexSettings
 from knowledge.embed import Embedder
 from knowledge.index import Snapshot, make_snapshot
@@ -25,10 +30,19 @@ from knowledge.pieces import Piece, PieceKind
 from knowledge.prepare import prepare
 
 _log = logging.getLogger(__name__)
+_TRAIN = "train/"
+# Policies of our own writing: what is trained on these alone is under the product's own terms.
+OURS = f"{_TRAIN}policies/"
+# Employers that no encoder is trained on: they are reported on, and calibration needs texts that are new to it.
+HELD_OUT = frozenset(
+    f"{OURS}{name}" for name in ("city-of-larkwell", "kavya-in", "nordlys-dk", "protea-za", "tern-airlines")
+)
 # An employer's policies are one level below these.
-_EMPLOYERS_IN = ("train/policies/", "handbooks/")
+_EMPLOYERS_IN = (OURS, "handbooks/")
 # "" has rows over texts that are no employer's; p2pu's licence would extend to what is trained on its text.
 _NOT_USED = frozenset({"", "handbooks/p2pu"})
+# Where a handbook comes from and its licence lie beside its policies, and are none.
+_TERMS = ("SOURCE", "LICENSE")
 _SHORTEST_MATCH = 8
 
 
@@ -42,22 +56,61 @@ class Row:
 
 
 def read_rows(data: Path) -> list[Row]:
-    """The rows of every `train/*.jsonl` in `data` whose policy is there, both wordings of each.
+    """The rows whose policy is there, both wordings of each.
 
     Left out: threads, texts that are no employer's policies, and a handbook with a share-alike licence.
+
+    Raises:
+        ConfigError: There are no rows, or a line is none; file and line are named.
     """
-    rows = []
-    for file in sorted((data / "train").glob("*.jsonl")):
-        for line in file.read_text(encoding="utf-8").splitlines():
-            record = json.loads(line)
-            if "quotes" not in record or "file" not in record or "turns" in record:
-                continue
-            employer = _employer(record["file"])
-            if employer in _NOT_USED or not (data / record["file"]).is_file():
-                continue
-            quotes = tuple(record["quotes"]) if record["answerable"] else ()
-            rows += [Row(employer, wording, quotes) for wording in (record["question"], record["also"])]
-    return rows
+    found = []
+    for record, employer, quotes in _records(data):
+        if "turns" not in record:
+            found += [Row(employer, wording, quotes) for wording in (record["question"], record["also"])]
+    return found
+
+
+def standalone_rows(data: Path) -> list[Row]:
+    """Follow-ups of threads as they would be asked without the thread: a third way in which people word questions.
+
+    Raises:
+        ConfigError: As `read_rows`.
+    """
+    return [
+        Row(employer, record["standalone"], quotes) for record, employer, quotes in _records(data) if "turns" in record
+    ]
+
+
+def _records(data: Path) -> Iterator[tuple[dict[str, Any], str, tuple[str, ...]]]:
+    """The records that are questions over an employer's policies, each with the employer and the quotes that answer."""
+    files = row_files(data)
+    if not files:
+        raise ConfigError(f"There are no training rows (*.jsonl) in {data}; name a folder such as samples/training.")
+    for file in files:
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+            try:
+                record = json.loads(line)
+                if "quotes" not in record or "file" not in record:
+                    continue
+                employer = _employer(record["file"])
+                quotes = tuple(record["quotes"]) if record["answerable"] else ()
+            except (ValueError, LookupError, TypeError) as error:
+                raise ConfigError(
+                    f"Line {number} of {file} is no training row ({error}); mend or remove it."
+                ) from error
+            if employer not in _NOT_USED and policy(data, record["file"]).is_file():
+                yield record, employer, quotes
+
+
+def row_files(data: Path) -> list[Path]:
+    """The files with rows, by name."""
+    inner = data / _TRAIN
+    return sorted((inner if inner.is_dir() else data).glob("*.jsonl"))
+
+
+def policy(data: Path, file: str) -> Path:
+    """Where a row's `file`, or an employer's folder, lies in `data`."""
+    return data / (file if (data / _TRAIN).is_dir() else file.removeprefix(_TRAIN))
 
 
 def _employer(file: str) -> str:
@@ -71,10 +124,19 @@ def rows_hash(rows: Sequence[Row]) -> str:
     return hashlib.sha256("\n".join(map(repr, rows)).encode()).hexdigest()
 
 
+def data_hash(rows: Sequence[Row], data: Path) -> str:
+    """A hash of all rows and of the policies of their employers; the same in both layouts."""
+    digest = hashlib.sha256(rows_hash(rows).encode())
+    for employer in sorted({row.employer for row in rows}):
+        for path in _policies(policy(data, employer)):
+            digest.update(f"\0{employer}/{path.name}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
 def employer_snapshot(folder: Path, embedder: Embedder) -> Snapshot:
-    """An employer's policies, cut and embedded as the product does it."""
+    """An employer's policies, cut and embedded as the product does it; `folder` is what `policy` gives for it."""
     ready = []
-    for path in find_documents(folder):
+    for path in _policies(folder):
         try:
             ready.append(prepare(path, folder, DocumentSettings(), IndexSettings(), embedder))
         except DocumentError as error:
@@ -83,6 +145,10 @@ def employer_snapshot(folder: Path, embedder: Embedder) -> Snapshot:
         [chunk for document in ready for chunk in document.chunks],
         np.concatenate([document.vectors for document in ready]),
     )
+
+
+def _policies(folder: Path) -> list[Path]:
+    return [path for path in find_documents(folder) if not path.name.startswith(_TERMS)]
 
 
 def is_gold(piece: Piece, quotes: Sequence[str]) -> bool:

@@ -110,6 +110,14 @@ CRISIS = (
         r"suicidarme|matarme|quiero morir|no quiero vivir|no quiero seguir viviendo|quitarme la vida|mi marido me pega",
         r"uccidermi|voglio morire|farla finita|suicidarmi|non voglio piu vivere|togliermi la vita",
         r"me matar\b|quero morrer|nao quero (?:mais )?viver|tirar a minha vida",
+        r"vil ikke leve\b|tage mit (?:eget )?liv|selvmordstanker|(?:begar?|tænker pa) selvmord"
+        r"|vil (?:bare |gerne )?do\b|min (?:mand|kæreste|partner|eks\w*) slar",
+        r"mein(?:e|em)? (?:\w+ )?(?:mann|freund|freundin|partner|frau|ex\w*) (?:schlagt|wurgt|bedroht) (?:mich|uns)\b"
+        r"|mein(?:e|em)? (?:\w+ )?(?:mann|freund|freundin|partner|frau|ex\w*) hat (?:mich|uns) (?:\w+ ){0,3}"
+        r"(?:geschlagen|gewurgt|bedroht)|(?:will|mochte) (?:\w+ ){0,2}nicht mehr (?:aufwachen|existieren)",
+        r"mon (?:mari|copain|compagnon|conjoint|ex\w*) me (?:frappe|bat|menace)"
+        r"|(?:veux|vais) en finir\b(?! avec (?!ma vie))",
+        r"mi (?:marido|novio|pareja|ex\w*) me (?:pega|golpea|maltrata|amenaza)",
         r"wil niet meer leven|wil dood\b|zelfmoord plegen|mezelf van kant|zabic sie|nie chce (?:juz )?zyc"
         r"|odebrac sobie zycie",
     ),

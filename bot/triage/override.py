@@ -64,6 +64,11 @@ INJECTION = (
         r"share personal data",
         r"let(?: us|s|'s)? play a game|approve my (?:raise|promotion|leave|expenses?|request)\s*(?:$|[.!])",
         r"authori[sz]es you|acting on behalf of {wide}(?:access|authori|treat|list|open)",
+        r"(?:vergiss|ignoriere?|missachte|umgehe?) (?:\w+ ){1,3}(?:anweisungen|regeln|vorgaben|instruktionen)"
+        r"|(?:oublie[sz]?|ignore[sz]?) (?:\w+ ){1,3}(?:consignes|instructions|regles)"
+        r"|(?:olvida|ignora|omite) (?:\w+ ){1,3}(?:instrucciones|reglas|istruzioni|regole)"
+        r"|(?:glem|ignorer|se bort fra) (?:\w+ ){1,3}(?:instruktioner|instrukser|regler|anvisninger)"
+        r"|(?:zeige?|vis|montre|affiche|muestra|gib) {gap}(?:system-?prompt|prompt systeme|prompt del sistema)",
         r"vergiss (?:alle|deine)|ignoriere (?:alle|deine|die)|oublie (?:les|toutes|tes) (?:consignes|instructions"
         r"|regles)|ignor(?:e|ez) (?:les|toutes les) (?:consignes|instructions)"
         r"|(?:olvida|ignora) (?:todas )?(?:las|tus|le|tutte le) (?:instrucciones|reglas|istruzioni)|忽略.{0,12}(?:指示"

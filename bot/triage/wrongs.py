@@ -101,6 +101,17 @@ HARASSMENT = (
         r"|(?:je suis|suis) harcele|me harcele|(?:mobbt|belastigt|schikaniert) mich",
         unless=_NO_INCIDENT,
     ),
+    *table(  # the same in other languages
+        "harassment",
+        r"(?:belastigt|bedrangt|begrapscht|mobbt|mobben|schikaniert|demutigt|beleidigt|erniedrigt) (?:mich|uns)\b",
+        r"(?:mich|uns) (?:\w+ ){0,4}(?:belastigt|begrapscht|gemobbt|schikaniert|gedemutigt|beleidigt|angefasst)\b",
+        r"fasst mich (?:\w+ ){0,2}(?:immer|standig|wieder|an)\b",
+        r"me (?:harcele|humilie|insulte|touche)\b|m'a (?:touchee?|insultee?|agressee?|harcelee?|humiliee?)\b",
+        r"me (?:humilla|insulta|acosa|manosea|toca)n?\b",
+        r"(?:bliver|blev|er blevet) (?:\w+ ){0,2}(?:mobbet|chikaneret|krænket|ydmyget)"
+        r"|(?:mobber|chikanerer|ydmyger) mig|rorer (?:\w+ )?ved mig",
+        unless=r"(?:wenn|falls|si quelqu'un|si on|si alguien|hvis)\b",
+    ),
 )
 
 _ADVERSE = (

@@ -29,7 +29,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import Send
 
-from bot.answer import Answer, Question, fit_to_use
+from bot.answer import Answer, Question
 from bot.record import AnswerRecord
 from bot.store import Vote
 from bot.web.access import Guard, may_read, needs_token
@@ -279,7 +279,8 @@ async def _keep(web: Web, ready: Ready, question: Question, answer: Answer, visi
     """Count and record an answer. One that cannot be recorded is given all the same: it is whole, somebody waits."""
     web.metrics.answered(answer, question.channel)
     try:
-        kept = replace(question, history=fit_to_use(question.history))
+        history = await asyncio.to_thread(ready.service.fit_to_keep, question.history)
+        kept = replace(question, history=history)
         await asyncio.to_thread(ready.store.record, kept, answer, _person(visitor))
     except LedgerError:
         log.exception("not recorded: answer %s", answer.id)

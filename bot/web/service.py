@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.answer import Answer, Question
+from bot.answer import Answer, Question, Turn
 from bot.store import Store, open_store
 from config.errors import QuantaHRError
 
@@ -39,11 +39,13 @@ class Service:
     """A loaded assistant.
 
     `ask` streams the pieces of an answer's text and ends with the one `Answer`; closing its iterator cancels the
-    generation. `waiting` is the number of questions in the queue, the running one not counted. `known` is what the
-    index holds at that moment: documents come and go while the server runs. `close` frees everything.
+    generation. `fit_to_keep` gives a thread without what must not be recorded; it blocks. `waiting` is the number of
+    questions in the queue, the running one not counted. `known` is what the index holds at that moment: documents come
+    and go while the server runs. `close` frees everything.
     """
 
     ask: Callable[[Question], AsyncIterator[str | Answer]]
+    fit_to_keep: Callable[[Sequence[Turn]], tuple[Turn, ...]]
     model: str
     known: Callable[[], Known]
     waiting: Callable[[], int]
