@@ -164,7 +164,7 @@ def read(
 ) -> Reading:
     """Choose at most `settings.max_evidence` pieces; no passages give no evidence and probability 0.
 
-    The best piece is always taken; a further one only while all together have at most `settings.max_words` words.
+    The best piece is always taken; of the further ones the best that fit into `settings.max_words` words together.
     """
     seen, placed = reader.first_look(question, vector, passages, lexical)
     if not seen.pieces:
@@ -175,18 +175,23 @@ def read(
     scores = reader.weights.choice(candidates.features) + standing[candidates.passage_of]
     chosen: list[Evidence] = []
     for i in np.argsort(-scores, kind="stable"):
+        if len(chosen) == settings.max_evidence:
+            break
         piece = candidates.pieces[i]
         evidence = Evidence(
             passages[candidates.passage_of[i]], piece.kind, piece.text, piece.lead_in, piece.head, float(scores[i])
         )
-        if any(evidence.in_context == other.in_context for other in chosen):
-            continue  # neighbouring chunks overlap
         length = sum(len(part.in_context.split()) for part in (*chosen, evidence))
-        if chosen and (len(chosen) == settings.max_evidence or length > settings.max_words):
-            break
-        chosen.append(evidence)
+        if not chosen or (length <= settings.max_words and not _is_said(evidence, chosen)):
+            chosen.append(evidence)
     logit = float(reader.weights.probability(question_features(candidates, scores)))
     return Reading(tuple(chosen), 1 / (1 + float(np.exp(-logit))))
+
+
+def _is_said(evidence: Evidence, chosen: Sequence[Evidence]) -> bool:
+    """Whether a piece repeats one that was chosen, or a part of it: neighbouring chunks overlap, and so do policies."""
+    text = evidence.in_context
+    return any(text in other.in_context or other.in_context in text for other in chosen)
 
 
 def _standing(passage: Passage) -> float:

@@ -36,10 +36,10 @@ Vectors = NDArray[np.float32]
 TITLE = "Verified by HR"
 FOLDER = "verified answers"
 # How near a stored pair lies: the question's words count more than the answer's (measured on rewordings held out).
-_QUESTION_SHARE = np.float32(0.6)
+QUESTION_SHARE = np.float32(0.6)
 # The pairs that are read: a rewording's own pair is nearly always among these. One that is further away than the floor
 # is about something else.
-_CANDIDATES = 6
+CANDIDATES = 6
 _FLOOR = 0.25
 # What HR wrote comes before the policy that it corrects where both speak. In units of the fused score.
 _BONUS = 0.1
@@ -184,9 +184,9 @@ def nearest(vector: Vectors, stored: VerifiedIndex, readable: NDArray[np.bool_])
     """The rows of the few readable pairs that lie nearest to the question's vector, nearest first."""
     if not readable.any():
         return []
-    near = _QUESTION_SHARE * (stored.questions @ vector) + (1 - _QUESTION_SHARE) * (stored.texts @ vector)
+    near = QUESTION_SHARE * (stored.questions @ vector) + (1 - QUESTION_SHARE) * (stored.texts @ vector)
     near[~readable] = -np.inf
-    count = min(_CANDIDATES, len(near))
+    count = min(CANDIDATES, len(near))
     top = np.argpartition(-near, count - 1)[:count]
     return [int(row) for row in top[np.argsort(-near[top], kind="stable")] if near[row] >= _FLOOR]
 

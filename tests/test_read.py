@@ -74,6 +74,16 @@ def test_further_pieces_are_added_only_while_they_are_short_enough(
     assert len(reading("how many days can i carry over", snapshot, reader, embedder, settings).evidence) == 3
 
 
+def test_piece_that_is_too_long_leaves_room_for_the_next(
+    snapshot: Snapshot, reader: Reader, embedder: Embedder
+) -> None:
+    wide = reading("how many days can i carry over", snapshot, reader, embedder, ReadingSettings(max_words=1_000))
+    first, second = (len(piece.in_context.split()) for piece in wide.evidence)
+    narrow = ReadingSettings(max_words=first + second - 1)
+    found = reading("how many days can i carry over", snapshot, reader, embedder, narrow).evidence
+    assert len(found) == 2 and found[1] != wide.evidence[1]
+
+
 def test_nothing_to_read_has_no_evidence_and_no_probability(snapshot: Snapshot, reader: Reader) -> None:
     assert read("x", np.zeros(384, np.float32), [], snapshot.lexical, reader, ReadingSettings()) == Reading((), 0.0)
 

@@ -3,9 +3,9 @@
 Enters: matching sets, and a folder with the trained adapter and head. Leaves: `decision.json` in that folder: a
 weight for every signal and the two thresholds; and what was measured.
 
-Every wording of the sets held out is asked against all stored pairs, found as serving finds them, so that what the
-thresholds let through includes what is taken for somebody else's question. Each fold's figures come from a fit on the
-other folds.
+Every wording of the sets held out is asked against all pairs of its file, found as serving finds them, so that what the
+thresholds let through includes what is taken for somebody else's question. (Another file may hold the same question.)
+Each fold's figures come from a fit on the other folds.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ MOST_NEAR_MATCHED = 0.02
 MOST_NEAR_AS_EVIDENCE = 0.10
 _FOLDS = 5
 _C = 0.05
-# A near miss is what the decision is about; that quite another pair does not answer is easily seen.
-_WEIGHT_OF_OTHERS = 0.3
+# Pairs about something else count as much as near misses do: an answer to another question is as wrong.
+_WEIGHT_OF_OTHERS = 1.0
 
 
 class Kind(StrEnum):
@@ -78,11 +78,11 @@ def fit_decision(
 
 
 def ask_all(sets: Sequence[MatchingSet], held_out: Sequence[int], embedder: Embedder, folder: Path) -> list[Asked]:
-    """Ask every wording of the sets held out against all stored pairs, with the encoder and head in `folder`."""
+    """Ask every wording of the sets held out against the pairs of its file, with the encoder and head in `folder`."""
     blind = Decision(np.zeros(len(SIGNALS), dtype=np.float32), 0.0, Thresholds(1.0, 1.0))
     matcher = Matcher(open_pair_encoder(folder), load_head(folder), blind)
     stored = make_verified_index([VerifiedAnswer(s.question, s.answer, date.min) for s in sets], embedder)
-    readable = np.ones(len(sets), dtype=np.bool_)
+    source = np.array([item.source for item in sets])
     rng = random.Random(0)
     found = []
     with progress("Asking what was held out") as on_step:
@@ -92,7 +92,7 @@ def ask_all(sets: Sequence[MatchingSet], held_out: Sequence[int], embedder: Embe
             asked = [(Kind.SAME, text) for text in item.same] + [(Kind.NEAR, text) for text in item.near]
             asked.append((Kind.LIGHT, lightly_reworded(item.question, rng)))
             for (kind, question), vector in zip(asked, embedder.embed([text for _, text in asked]), strict=True):
-                rows = nearest(vector, stored, readable)
+                rows = nearest(vector, stored, source == item.source)
                 if rows:
                     pairs = [stored_pair(vector, stored, row) for row in rows]
                     found.append(Asked(position, kind, tuple(rows), matcher.signals(question, pairs)))
@@ -130,10 +130,21 @@ def _fit(asked: Sequence[Asked], columns: Sequence[int] | None = None) -> tuple[
 
 
 def threshold(asked: Sequence[Asked], chances: Sequence[Matrix], most: float) -> float:
-    """The lowest probability that at most the share `most` of the near misses reach with any candidate."""
-    near = np.sort([float(c.max()) for item, c in zip(asked, chances, strict=True) if item.kind is Kind.NEAR])[::-1]
-    allowed = int(most * len(near))
-    return float(np.nextafter(np.float32(near[allowed]), np.float32(2.0))) if allowed < len(near) else 0.0
+    """The lowest probability from which at most the share `most` of the near misses are given any answer, and at most
+    twice that share of the rewordings another question's."""
+    judged = [
+        (item, float(c.max()), bool(item.is_right[int(c.argmax())])) for item, c in zip(asked, chances, strict=True)
+    ]
+    near = [chance for item, chance, _ in judged if item.kind is Kind.NEAR]
+    mistaken = [0.0 if is_right else chance for item, chance, is_right in judged if item.kind is Kind.SAME]
+    return max(_reached_by(near, most), _reached_by(mistaken, 2 * most))
+
+
+def _reached_by(chances: Sequence[float], most: float) -> float:
+    """The lowest value that at most the share `most` of `chances` reaches; 0 when there are too few to tell."""
+    highest = np.sort(np.array(chances, dtype=np.float32))[::-1]
+    allowed = int(most * len(highest))
+    return float(np.nextafter(highest[allowed], np.float32(2.0))) if allowed < len(highest) else 0.0
 
 
 def measured(asked: Sequence[Asked], chances: Sequence[Matrix], thresholds: Thresholds) -> dict[str, float]:

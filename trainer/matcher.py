@@ -59,7 +59,7 @@ class MatcherSettings:
 
     seed: int = 0
     steps: int = 340
-    sets: int = 6
+    sets: int = 5
     wordings: int = 2
     learning_rate: float = 1e-3
     head_learning_rate: float = 4e-3

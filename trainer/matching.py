@@ -25,6 +25,8 @@ import numpy as np
 
 from config.errors import ConfigError
 from knowledge.embed import Embedder
+from knowledge.verified import CANDIDATES, QUESTION_SHARE
+from trainer.rows import HELD_OUT
 
 # Every fifth set is left out of all training: thresholds are set on these, and reports are about them.
 HELD_OUT_EVERY = 5
@@ -33,8 +35,9 @@ HELD_OUT_EVERY = 5
 _MISSPELT_SAME = 0.1
 _MISSPELT_OTHER = 0.25
 _STORED_AS_WRITTEN = 0.6
-# Neighbours are about something near, but not so near that they may be the same question in another set.
-_NEIGHBOURS = 12
+# Besides near misses, a pair is shown questions about something else for which serving would compare it: shown one at
+# a time, the reader took a third of such pairs for the same question.
+_NEARBY_A_GROUP = 3
 _NEARLY_SAME = 0.75
 _GREETINGS = ("hi, ", "hey, ", "hello! ", "quick question: ", "please tell me, ", "i'd like to know: ", "um, ", "so ")
 _FAREWELLS = ("?", " please", " thanks", " pls", "??", ", thank you", "!", "")
@@ -57,12 +60,16 @@ _REWRITTEN = (
 
 @dataclass(frozen=True)
 class MatchingSet:
-    """A stored question and answer, wordings that it answers, and wordings that it does not."""
+    """A stored question and answer, wordings that it answers, and wordings that it does not.
+
+    `source` is the file that it is from. Sets of one file were written to differ; those of another may ask the same.
+    """
 
     question: str
     answer: str
     same: tuple[str, ...]
     near: tuple[str, ...]
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,7 +102,9 @@ def read_sets(data: Path) -> list[MatchingSet]:
     records = list(_records(data, "matching*.jsonl"))
     if not records:
         raise ConfigError(f"{data} holds no matching*.jsonl to train the matcher on; name the folder of training rows.")
-    return [MatchingSet(r["question"], r["correction"], tuple(r["same"]), tuple(r["near"])) for r in records]
+    return [
+        MatchingSet(r["question"], r["correction"], tuple(r["same"]), tuple(r["near"]), file) for file, r in records
+    ]
 
 
 def seen_sets(sets: Sequence[MatchingSet]) -> list[MatchingSet]:
@@ -109,18 +118,20 @@ def held_out_positions(sets: Sequence[MatchingSet]) -> range:
 
 
 def read_wordings(data: Path) -> list[Wording]:
-    """The answerable rows of our own policies, in the same places; none is fine."""
+    """The answerable rows of our own policies that encoders may learn from, in the same places; none is fine."""
     return [
         Wording(str(Path(r["file"]).parent), r["question"], r["also"], r["answer"], frozenset(r["quotes"]))
-        for r in _records(data, "own_*.jsonl")
-        if r["answerable"] and r["question"] != r["also"]
+        for _, r in _records(data, "own_*.jsonl")
+        if r["answerable"] and r["question"] != r["also"] and str(Path(r["file"]).parent) not in HELD_OUT
     ]
 
 
-def _records(data: Path, pattern: str) -> Iterator[Mapping[str, Any]]:
+def _records(data: Path, pattern: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """File name and record of every line."""
     folder = data / "train" if (data / "train").is_dir() else data
     for file in sorted(folder.glob(pattern)):
-        yield from (json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip())
+        lines = file.read_text(encoding="utf-8").splitlines()
+        yield from ((file.name, json.loads(line)) for line in lines if line.strip())
 
 
 def matching_hash(sets: Sequence[MatchingSet], wordings: Sequence[Wording]) -> str:
@@ -146,7 +157,7 @@ class Draws:
         self.rng = rng
         self._sets = sets
         self._wordings = wordings
-        self._neighbours = _neighbours(embedder.embed([item.question for item in sets]))
+        self._asked_nearby = asked_nearby(sets, embedder)
         self._others = _others(wordings, embedder)
         self._order: list[int] = []
 
@@ -177,9 +188,8 @@ class Draws:
         if rng.random() < 0.5:
             same.append(lightly_reworded(stored, rng))
         other = rng.sample(item.near, min(3, len(item.near)))
-        if self._neighbours[position]:
-            neighbour = self._sets[rng.choice(self._neighbours[position])]
-            other.append(rng.choice((neighbour.question, *neighbour.same)))
+        nearby = self._asked_nearby[position]
+        other += rng.sample(nearby, min(_NEARBY_A_GROUP, len(nearby)))
         other = [_misspelt(text, rng, _MISSPELT_OTHER) for text in other]
         return _group(stored, item.answer, same, other)
 
@@ -195,12 +205,28 @@ def _group(stored: str, answer: str, same: Sequence[str], other: Sequence[str]) 
     return Group(stored, answer, (*same, *other), (True,) * len(same) + (False,) * len(other))
 
 
-def _neighbours(vectors: np.ndarray[Any, np.dtype[np.float32]]) -> list[list[int]]:
-    """For each row the nearest others that are not nearly the same."""
-    near = vectors @ vectors.T
-    np.fill_diagonal(near, -1)
-    near[near > _NEARLY_SAME] = -1
-    return [[int(i) for i in np.argsort(-row)[:_NEIGHBOURS] if row[i] > 0] for row in near]
+def asked_nearby(sets: Sequence[MatchingSet], embedder: Embedder) -> list[list[str]]:
+    """For each set the questions of other sets of its file for which serving would compare its pair.
+
+    A question that may be the same after all (nearly its vector) is left out.
+    """
+    stored = embedder.embed([item.question for item in sets])
+    answers = embedder.embed([item.answer for item in sets])
+    found: list[list[str]] = [[] for _ in sets]
+    for position, item in enumerate(sets):
+        texts = (item.question, *item.same, *item.near)
+        asked = embedder.embed(texts)
+        similar = asked @ stored.T
+        near = QUESTION_SHARE * similar + (1 - QUESTION_SHARE) * (asked @ answers.T)
+        is_other = np.array([other.source == item.source for other in sets])
+        is_other[position] = False
+        near[:, ~is_other] = -1
+        near[similar > _NEARLY_SAME] = -1
+        for text, row in zip(texts, near, strict=True):
+            for other in np.argsort(-row)[:CANDIDATES]:
+                if row[other] > 0:
+                    found[other].append(text)
+    return found
 
 
 def _others(wordings: Sequence[Wording], embedder: Embedder) -> list[list[int]]:

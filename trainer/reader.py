@@ -30,8 +30,9 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from bot.followup import follow_up, open_judge
 from bot.terminal import progress
-from config.settings import IndexSettings
+from config.settings import IndexSettings, Settings
 from exporter.manifest import Recipe, make_manifest, publishing, retriever_beside, write_manifest
 from knowledge.embed import Embedder, embedded_model, embedder_version, open_embedder
 from knowledge.features import PAIR_FEATURES, PIECE_FEATURES, QUESTION_FEATURES
@@ -43,7 +44,7 @@ from trainer.choice import Example, Judged, cross_validated, fit_choice, fit_rea
 from trainer.look import Looked, look
 from trainer.matching import matching_hash, read_sets, seen_sets
 from trainer.pair_training import BASE, DIMENSIONS, Schedule, Trained, mean, save_adapter, states_of, train_pairs
-from trainer.rows import HELD_OUT, OURS, Row, data_hash, read_rows
+from trainer.rows import HELD_OUT, OURS, Row, data_hash, follow_up_rows, read_rows
 from trainer.shown import Shown, ShownDraws
 
 _LICENCES = (
@@ -175,6 +176,12 @@ def read_closer(looked: Sequence[Looked], reader: Reader) -> list[Example]:
     return found
 
 
+def all_rows(data: Path) -> list[Row]:
+    """Questions, and follow-ups as serving words them for the reader, with the judge that ships."""
+    judge = open_judge(Settings().parts_dir / "followup")
+    return [*read_rows(data), *follow_up_rows(data, lambda asked, turns: follow_up(asked, turns, judge).text)]
+
+
 def is_trained_on(row: Row) -> bool:
     """Whether the adapter learns from a row; the linear models are fitted on the others."""
     return row.employer.startswith(OURS) and row.employer not in HELD_OUT
@@ -186,7 +193,7 @@ def recipe(data: Path, retriever: Path | None = None) -> Recipe:
     Raises:
         ConfigError: There are no rows, or no matching sets, or a line is neither.
     """
-    settings, rows, sets = ReaderSettings(), read_rows(data), read_sets(data)
+    settings, rows, sets = ReaderSettings(), all_rows(data), read_sets(data)
     hashes = data_hash(rows, data) + matching_hash(sets, ())
     return Recipe(
         part="reader",
@@ -212,7 +219,7 @@ def main() -> None:
     embedder = open_embedder(adapter=adapter)
     planned = recipe(arguments.data, adapter)
     work = arguments.work / f"reader-{planned.digest}"  # another recipe does not go on from these checkpoints
-    rows = read_rows(arguments.data)
+    rows = all_rows(arguments.data)
     unseen = look([row for row in rows if not is_trained_on(row)], arguments.data, embedder)
     first_look = fit_choice([one.example for one in unseen])
     seen = look([row for row in rows if is_trained_on(row)], arguments.data, embedder)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,29 @@ def standalone_rows(data: Path) -> list[Row]:
     return [
         Row(employer, record["standalone"], quotes) for record, employer, quotes in _records(data) if "turns" in record
     ]
+
+
+@dataclass(frozen=True)
+class Said:
+    """One earlier message of a thread: by "user" or "bot"."""
+
+    role: str
+    text: str
+
+
+def follow_up_rows(data: Path, searched: Callable[[str, Sequence[Said]], str]) -> list[Row]:
+    """Follow-ups of threads, both wordings, in the words that they are searched with: `searched(question, turns)`.
+
+    Raises:
+        ConfigError: As `read_rows`.
+    """
+    found = []
+    for record, employer, quotes in _records(data):
+        if "turns" in record:
+            turns = [Said(turn["role"], turn["text"]) for turn in record["turns"]]
+            asked = (record["question"], record["also"])
+            found += [Row(employer, searched(wording, turns), quotes) for wording in asked]
+    return found
 
 
 def _records(data: Path) -> Iterator[tuple[dict[str, Any], str, tuple[str, ...]]]:
