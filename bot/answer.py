@@ -14,15 +14,18 @@ Not guaranteed: that the evidence answers the question. `probability` says how l
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
+import threading
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 from bot.engine import Engine, GenerationParams
 from bot.followup import Judge, Search, follow_up
@@ -46,6 +49,10 @@ __all__ = ["Answer", "Asker", "Assistant", "Citation", "Question", "Route", "Tim
 _log = logging.getLogger(__name__)
 # Policies named beside "I couldn't find an answer".
 _NEAREST = 3
+# Telephones write "what’s", what the parts were trained on says "what's".
+_APOSTROPHES = str.maketrans(dict.fromkeys("‘’ʼ＇", "'"))
+# Messages whose verdict is kept, for each classifier: every question of a thread brings all earlier ones along.
+_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True)
@@ -172,7 +179,9 @@ async def answer(question: Question, assistant: Assistant) -> AsyncGenerator[str
     clock = _Clock()
     company = assistant.settings.company
 
-    handling = await asyncio.to_thread(triage, question.text, assistant.classifier)
+    asked = _folded(question.text)
+    handling = await asyncio.to_thread(triage, asked, assistant.classifier)
+    _verdicts_of(assistant.classifier).keep({asked: handling.is_sensitive})
     clock.step("triage")
     if handling.is_sensitive:
         text = sensitive_reply(handling, company, question.asker.country)
@@ -182,7 +191,9 @@ async def answer(question: Question, assistant: Assistant) -> AsyncGenerator[str
         return
 
     history = await asyncio.to_thread(fit_to_use, question.history, assistant.classifier)
-    search = follow_up(question.text, history, assistant.judge)
+    history = tuple(replace(turn, text=_folded(turn.text)) for turn in history)
+    clock.step("history")
+    search = follow_up(asked, history, assistant.judge)
     vector, matches = await asyncio.to_thread(_recognise, search, handling.vector, question.asker, assistant, clock)
     if matches and matches[0].is_certain:
         stored = matches[0].answer
@@ -220,16 +231,65 @@ async def answer(question: Question, assistant: Assistant) -> AsyncGenerator[str
 
 
 def fit_to_use(history: Sequence[Turn], classifier: Classifier | None = None) -> tuple[Turn, ...]:
-    """The thread without what is a human's business, and without the reply to it: neither searched with nor kept."""
-    handlings = iter(triage_all([turn.text for turn in history if turn.role == "user"], classifier))
+    """The thread without what is a human's business, and without the reply to it: neither searched with nor kept.
+
+    What this classifier has judged before is not judged again.
+    """
+    is_sensitive = _are_sensitive([_folded(turn.text) for turn in history if turn.role == "user"], classifier)
     kept: list[Turn] = []
     was_sensitive = False
     for turn in history:
         if turn.role == "user":
-            was_sensitive = next(handlings).is_sensitive
+            was_sensitive = is_sensitive[_folded(turn.text)]
         if not was_sensitive:
             kept.append(turn)
     return tuple(kept)
+
+
+def _are_sensitive(texts: Sequence[str], classifier: Classifier | None) -> Mapping[str, bool]:
+    verdicts = _verdicts_of(classifier)
+    known = verdicts.known(texts)
+    new = [text for text in dict.fromkeys(texts) if text not in known]
+    judged = {text: found.is_sensitive for text, found in zip(new, triage_all(new, classifier), strict=True)}
+    verdicts.keep(judged)
+    return known | judged
+
+
+class _Verdicts:
+    """Which messages are a human's business, as one classifier judged. Of a message only a digest is kept."""
+
+    def __init__(self) -> None:
+        self._is_sensitive: dict[bytes, bool] = {}
+        self._lock = threading.Lock()
+
+    def known(self, texts: Sequence[str]) -> dict[str, bool]:
+        with self._lock:
+            found = {text: self._is_sensitive.get(_digest(text)) for text in texts}
+        return {text: is_sensitive for text, is_sensitive in found.items() if is_sensitive is not None}
+
+    def keep(self, judged: Mapping[str, bool]) -> None:
+        with self._lock:
+            self._is_sensitive |= {_digest(text): is_sensitive for text, is_sensitive in judged.items()}
+            while len(self._is_sensitive) > _REMEMBERED:
+                del self._is_sensitive[next(iter(self._is_sensitive))]
+
+
+# A classifier's verdicts go when it goes.
+_BY_RULES = _Verdicts()
+_BY_CLASSIFIER: WeakKeyDictionary[Classifier, _Verdicts] = WeakKeyDictionary()
+
+
+def _verdicts_of(classifier: Classifier | None) -> _Verdicts:
+    return _BY_RULES if classifier is None else _BY_CLASSIFIER.setdefault(classifier, _Verdicts())
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def _folded(text: str) -> str:
+    """The text with plain apostrophes, for searching and matching; what is recorded stays as it was asked."""
+    return text.translate(_APOSTROPHES)
 
 
 def _recognise(
@@ -238,12 +298,14 @@ def _recognise(
     """Embed, and compare with what HR has answered; blocking, so it runs in a thread.
 
     `said` is the question's vector, where triage has it. What refers back to the thread does not say on its own what
-    is asked, so only its very words are recognised.
+    is asked: it is compared with its subject beside it, and what matches is read beside the policies, never given.
     """
     vector = search.vector(assistant.embedder) if said is None or search.subject else said
     clock.step("embed")
-    matcher = None if search.subject else assistant.matcher
-    matches = compare(search.question, vector, assistant.verified(), asker, matcher)
+    asked = search.text if search.subject else search.question
+    matches = compare(asked, vector, assistant.verified(), asker, assistant.matcher)
+    if search.subject:
+        matches = [replace(match, is_certain=False) for match in matches]
     clock.step("match")
     return vector, matches
 
@@ -259,8 +321,9 @@ def _look_up(
     """Retrieve and read; blocking, so it runs in a thread. What HR may have answered is read with the policies."""
     settings = assistant.settings
     snapshot = assistant.snapshot()
-    passages = retrieve(snapshot, search.text, vector, asker, settings.retrieval, assistant.today())
-    passages = with_verified(passages, matches, search.text, snapshot.lexical)
+    pool = retrieve(snapshot, search.text, vector, asker, settings.retrieval, assistant.today())
+    pool = with_verified(pool, matches, search.text, snapshot.lexical)
+    passages = assistant.reader.first_look.nearest(pool, vector, settings.retrieval.top_k)
     clock.step("retrieve")
     reading = read(search.text, vector, passages, snapshot.lexical, assistant.reader, settings.reading)
     clock.step("read")

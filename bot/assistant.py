@@ -6,6 +6,7 @@ the trained parts in `parts_dir`, the index and the model are loaded, nothing is
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ from bot.prompt import SYSTEM
 from bot.triage.classify import Classifier, open_classifier
 from config.errors import ModelError
 from config.settings import Settings
+from exporter.manifest import read_manifest, rebuilds
 from knowledge.embed import Embedder, open_embedder
 from knowledge.index import Index, open_index
 from knowledge.matcher import Matcher, open_matcher
@@ -37,18 +39,21 @@ class Opened:
 
 @asynccontextmanager
 async def open_assistant(settings: Settings) -> AsyncGenerator[Opened, None]:
-    """Load encoder, trained parts, index and model; free them in reverse.
+    """Load encoder, trained parts, index and model, off the event loop; free them in reverse.
 
     Raises:
         KnowledgeIndexError: Another process owns the index.
         ModelError: A model cannot be loaded.
     """
-    embedder = open_embedder(adapter=settings.index.adapter)
     parts = settings.parts_dir
-    reader, judge = open_reader(embedder, parts / "reader"), open_judge(parts / "followup")
-    index = open_index(settings.index, settings.data_dir, embedder)
+    embedder = await asyncio.to_thread(open_embedder, adapter=settings.index.adapter)
+    reader = await asyncio.to_thread(open_reader, embedder, parts / "reader")
+    judge = await asyncio.to_thread(open_judge, parts / "followup")
+    matcher = await asyncio.to_thread(_open_fitting_matcher, embedder, parts / "matcher")
+    classifier = await asyncio.to_thread(_open_fitting_classifier, embedder, parts / "triage")
+    index = await asyncio.to_thread(open_index, settings.index, settings.data_dir, embedder)
     try:
-        engine = open_engine(settings.model)
+        engine = await asyncio.to_thread(open_engine, settings.model)
         try:
             await engine.prime([Message("system", SYSTEM)])
             assistant = Assistant(
@@ -58,8 +63,8 @@ async def open_assistant(settings: Settings) -> AsyncGenerator[Opened, None]:
                 judge,
                 engine,
                 lambda: index.snapshot,
-                matcher=_open_installed_matcher(parts / "matcher"),
-                classifier=_open_fitting_classifier(embedder, parts / "triage"),
+                matcher=matcher,
+                classifier=classifier,
             )
             yield Opened(assistant, index)
         finally:
@@ -68,12 +73,28 @@ async def open_assistant(settings: Settings) -> AsyncGenerator[Opened, None]:
         index.close()
 
 
-def _open_installed_matcher(folder: Path) -> Matcher | None:
-    """The matcher; None where it is not installed: then verified answers are given to their very words only."""
-    if folder.is_dir():
-        return open_matcher(folder)
-    _log.warning("there is no matcher in %s, so rewordings of verified questions are not recognised", folder)
-    return None
+def _open_fitting_matcher(embedder: Embedder, folder: Path) -> Matcher | None:
+    """The matcher; None where it is not installed or was not made over this embedder, whose cosines it weighs.
+
+    Without it verified answers are given to their very words only.
+    """
+    lost = "so rewordings of verified questions are not recognised"
+    if not folder.is_dir():
+        _log.warning("there is no matcher in %s, %s; make it with '%s'", folder, lost, rebuilds(folder))
+        return None
+    try:
+        is_fitting = read_manifest(folder).fits(embedder.version)
+    except ModelError as error:
+        _log.warning("which embedder the matcher was made over is not known, %s: %s", lost, error)
+        return None
+    if not is_fitting:
+        _log.warning(
+            "the matcher in %s was made over another embedder than the one in use (%s), %s; set index.adapter back, or "
+            "make the matcher anew with '%s'",
+            *(folder, embedder.version, lost, rebuilds(folder)),
+        )
+        return None
+    return open_matcher(folder)
 
 
 def _open_fitting_classifier(embedder: Embedder, folder: Path) -> Classifier | None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,9 @@ SURE = 0.8
 # How a question is worded shows at its beginning; no more of a pasted page is looked at.
 _LOOKED_AT = 400
 _MOST_WORDS = 7
+# So much of an earlier question says what it is about. More would fill the encoder (256 word pieces) before the
+# question is read, and outnumber the question's own words.
+_SUBJECT_WORDS, _SUBJECT_CHARS = 30, 200
 # Fewer content words than this do not say what is asked about: "how long?" has none.
 _FEW_WORDS = 3
 _MOST_POINTERS = 2
@@ -71,7 +75,7 @@ _ANNOUNCES = re.compile(
 )
 _HEADED = re.compile(
     rf"(?:{_OPENING}(?:about|on|regarding|re)|^\W*(?:\w+[\s,.]+){{0,3}}now(?: about)?)\s+"
-    r"[\w'/]+(?:\s+[\w'/]+){0,3}\s*[:,]",
+    r"[\w'’/]+(?:\s+[\w'’/]+){0,3}\s*[:,]",
     re.IGNORECASE,
 )
 _CLOSES = re.compile(
@@ -96,9 +100,9 @@ _ASKS = re.compile(
 _LEADS = re.compile(rf"{_OPENING}(?:(?:what|how) about\b\s*)?", re.IGNORECASE)
 # What a question begins with before it names its subject: "how much", "do I get", "when is the".
 _BEFORE_SUBJECT = re.compile(
-    r"^\W*(?:(?:how (?:much|many|long|early|often|soon|quick(?:ly)?|big|late|far)|how|what'?s?|when'?s?|where'?s?"
-    r"|who'?s?|whose|whom|by when|until when|till when|which|can|do|does|is|are|am|will|may|should|could|would|must"
-    r"|i|we|you|they|my|me|the|an?|there|any|get|have|has|need|want|to|of)\b\s*)+",
+    r"^\W*(?:(?:how (?:much|many|long|early|often|soon|quick(?:ly)?|big|late|far)|how|what['’]?s?|when['’]?s?"
+    r"|where['’]?s?|who['’]?s?|whose|whom|by when|until when|till when|which|can|do|does|is|are|am|will|may|should"
+    r"|could|would|must|i|we|you|they|my|me|the|an?|there|any|get|have|has|need|want|to|of)\b\s*)+",
     re.IGNORECASE,
 )
 _SHORTEST_TOPIC = 3
@@ -116,7 +120,10 @@ class Turn(Protocol):
 
 @dataclass(frozen=True)
 class Search:
-    """What to search for: the question, and the earlier question that it may refer to ("" when it stands alone)."""
+    """What to search for: the question, and the earlier question that it may refer to ("" when it stands alone).
+
+    Of a long earlier question `subject` is the beginning, and no more.
+    """
 
     question: str
     subject: str = ""
@@ -161,7 +168,13 @@ def follow_up(question: str, history: Sequence[Turn], judge: Judge) -> Search:
     said = [turn.text for turn in history]
     if judge.stands_alone(question, said) >= SURE:
         return Search(question)
-    return Search(question, next((said[n] for n in reversed(asked) if _names_a_subject(said[n])), said[asked[0]]))
+    subject = next((said[n] for n in reversed(asked) if _names_a_subject(said[n])), said[asked[0]])
+    return Search(question, _beginning(subject))
+
+
+def _beginning(subject: str) -> str:
+    """Its first words, in one line."""
+    return textwrap.shorten(" ".join(subject.split()[:_SUBJECT_WORDS]), _SUBJECT_CHARS, placeholder="")
 
 
 def _names_a_subject(question: str) -> bool:

@@ -10,19 +10,22 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from knowledge.read import Evidence, PieceKind
-
-# A lead-in longer than this is no introduction but a paragraph: the citation shows it.
-_MAX_LEAD_IN_WORDS = 25
+from knowledge.selection import MAX_LEAD_IN_WORDS
 
 
 def quote(evidence: Sequence[Evidence], country: str | None) -> str:
     """The evidence, verbatim. Example: two items under "You can claim:" give "You can claim:\\n- taxis\\n- trains".
 
-    Where a policy is for some countries only and the asker's `country` is not known, its words come after them.
+    What stands in different sections stands on different lines. Where a policy is for some countries only and the
+    asker's `country` is not known, its words come after them.
     """
     order = sorted(evidence, key=lambda piece: _place(piece, evidence))
-    groups = groupby(order, key=lambda piece: _label(piece, country))
-    return "\n".join(f"{label}{_text(list(group))}" for label, group in groups)
+    groups = groupby(order, key=lambda piece: (*_section(piece), _label(piece, country)))
+    return "\n".join(f"{label}{_text(list(group))}" for (*_, label), group in groups)
+
+
+def _section(piece: Evidence) -> tuple[str, str]:
+    return piece.passage.chunk.file, piece.passage.chunk.heading
 
 
 def _label(piece: Evidence, country: str | None) -> str:
@@ -52,7 +55,7 @@ def _place(piece: Evidence, evidence: Sequence[Evidence]) -> tuple[int, int]:
 
 
 def _introduction(piece: Evidence) -> str:
-    is_short = len(piece.lead_in.split()) <= _MAX_LEAD_IN_WORDS
+    is_short = len(piece.lead_in.split()) <= MAX_LEAD_IN_WORDS
     return piece.lead_in if piece.kind is PieceKind.LIST_ITEM and is_short else ""
 
 

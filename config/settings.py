@@ -124,7 +124,10 @@ class IndexSettings(Section):
 class RetrievalSettings(Section):
     """How passages are found."""
 
-    top_k: int = Field(8, gt=0, le=50, description="Passages that are read for evidence.")
+    pool: int = Field(
+        16, gt=0, le=100, description="Passages whose sentences, items and rows are compared with the question."
+    )
+    top_k: int = Field(8, gt=0, le=50, description="The best of these are read for evidence.")
     lexical_weight: float = Field(
         0.06, ge=0, le=1, description="Share of the lexical score (BM25) in the fused score; 0 is dense alone."
     )
@@ -133,8 +136,15 @@ class RetrievalSettings(Section):
 class ReadingSettings(Section):
     """How evidence is chosen, and when the assistant declines."""
 
-    max_evidence: int = Field(2, ge=1, le=3, description="Sentences, list items or table rows an answer may rest on.")
-    max_words: int = Field(60, gt=0, description="A second or third piece is added only up to this length (words).")
+    max_evidence: int = Field(4, ge=1, le=8, description="Sentences, list items or table rows an answer may rest on.")
+    max_words: int = Field(90, gt=0, description="Further pieces are added to the best only up to this length (words).")
+    min_chance_per_word: float = Field(
+        0.002,
+        ge=0,
+        le=1,
+        description="A further piece is added when its chance of being the answer, divided by its words, is this high; "
+        "lower makes answers longer.",
+    )
     min_probability: float = Field(
         0.45, ge=0, le=1, description="Below this probability that the evidence answers, the assistant declines."
     )

@@ -162,6 +162,10 @@ def publishing(target: Path) -> Iterator[Path]:
             target.rename(old)
         new.rename(target)
         _flush(target.parent)
+    except BaseException:
+        if old.exists() and not target.exists():
+            old.rename(target)
+        raise
     finally:
         shutil.rmtree(new, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)

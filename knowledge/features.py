@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from knowledge.lexical import LexicalIndex, words
 from knowledge.pieces import Piece, PieceKind
 from knowledge.retrieve import Passage
+from knowledge.selection import softmax
 
 Matrix = NDArray[np.float32]
 
 # What a question asks for, and what a piece must hold to give it. Order matters: the weights are by position.
-_KINDS: tuple[tuple[str, str, str], ...] = (
+ASKED_AND_GIVEN: tuple[tuple[str, str, str], ...] = (
     (
         "number",
         r"how (many|mny|much|long|often|far|old|big|late|soon|early)|\bmax"
@@ -59,8 +60,8 @@ _KINDS: tuple[tuple[str, str, str], ...] = (
         r"|inform|write)\b",
     ),
 )
-_ASKS = [re.compile(asks, re.IGNORECASE) for _, asks, _ in _KINDS]
-_GIVES = [re.compile(gives, re.IGNORECASE) for _, _, gives in _KINDS]
+_ASKS = [re.compile(asks, re.IGNORECASE) for _, asks, _ in ASKED_AND_GIVEN]
+_GIVES = [re.compile(gives, re.IGNORECASE) for _, _, gives in ASKED_AND_GIVEN]
 
 PIECE_FEATURES: tuple[str, ...] = (
     "similarity",
@@ -83,8 +84,8 @@ PIECE_FEATURES: tuple[str, ...] = (
     "position",
     "ends_with_colon",
     "ends_with_question",
-    *(f"gives_{kind}" for kind, _, _ in _KINDS),
-    *(f"lacks_{kind}" for kind, _, _ in _KINDS),
+    *(f"gives_{kind}" for kind, _, _ in ASKED_AND_GIVEN),
+    *(f"lacks_{kind}" for kind, _, _ in ASKED_AND_GIVEN),
 )
 # What is known of the pieces that were read together with the question, on top of the first look.
 PAIR_FEATURES: tuple[str, ...] = (
@@ -113,6 +114,9 @@ QUESTION_FEATURES: tuple[str, ...] = (
     "second_pair",
     "second_similarity",
     "second_overlap_both",
+    "chosen_share",
+    "chosen_count",
+    "chosen_words",
 )
 
 
@@ -203,12 +207,15 @@ def pair_features(candidates: Candidates, first_look: Matrix, read: NDArray[np.i
     return Candidates(tuple(candidates.pieces[i] for i in read), candidates.passage_of[read], features)
 
 
-def question_features(candidates: Candidates, scores: Matrix) -> Matrix:
-    """Features of the question as a whole, shape (len(QUESTION_FEATURES),), from the scores (n,) of its read pieces."""
-    order = np.argsort(-scores, kind="stable")
-    best, second = order[0], order[min(1, len(order) - 1)]
-    shares = np.exp(scores - scores.max())
-    shares /= shares.sum()
+def question_features(candidates: Candidates, scores: Matrix, chosen: Sequence[int]) -> Matrix:
+    """Features of the question as a whole, shape (len(QUESTION_FEATURES),), from the scores (n,) of its read pieces.
+
+    `chosen` are the pieces that are given as evidence, best first.
+    """
+    best = chosen[0]
+    others = [int(i) for i in np.argsort(-scores, kind="stable") if i != best]
+    second = others[0] if others else best
+    shares = softmax(scores)
     rows = candidates.features
     column = {name: i for i, name in enumerate(PAIR_FEATURES)}
     pair = rows[:, column["pair"]]
@@ -232,6 +239,9 @@ def question_features(candidates: Candidates, scores: Matrix) -> Matrix:
             pair[second],
             rows[second, column["similarity"]],
             rows[second, column["overlap_both"]],
+            shares[chosen].sum(),
+            len(chosen),
+            sum(len(candidates.pieces[i].in_context.split()) for i in chosen),
         ],
         dtype=np.float32,
     )

@@ -1,13 +1,14 @@
 """Look over all that was retrieved, without reading it together with the question.
 
-Enters: a question, its vector, and passages. Leaves: every piece with its features, and the windows to read closer.
+Enters: a question, its vector, and passages. Leaves: the passages that lie nearest, every piece of them with its
+features, and the windows to read closer.
 Vectors of pieces are kept, so a look costs about a millisecond once a passage has been seen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -65,6 +66,21 @@ class FirstLook:
             for window in c.windows
         ]
         return seen, placed
+
+    def nearest(self, passages: Sequence[Passage], vector: Matrix, count: int) -> list[Passage]:
+        """The `count` passages that lie nearest, best first, where the best piece counts as much as the whole.
+
+        One vector for a whole passage hardly shows the one sentence in it that answers. `vector` is the question's,
+        shape (dimensions,).
+        """
+        scored = [
+            replace(passage, score=passage.score + float((self._vectors(passage) @ vector).max(initial=0.0)))
+            for passage in passages
+        ]
+        return sorted(scored, key=lambda passage: -passage.score)[:count]
+
+    def _vectors(self, passage: Passage) -> Matrix:
+        return self._cut(passage.chunk.heading, passage.chunk.text).vectors
 
     def remember(self, heading: str, text: str) -> None:
         """Cut and embed a passage before it is asked for: the first question about it would wait 0.1 s for that."""

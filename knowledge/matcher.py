@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,8 @@ from tokenizers import Tokenizer
 
 from config.errors import ModelError
 from knowledge.differences import DIFFERENCES, differences
-from knowledge.pair import PairEncoder, open_pair_encoder
+from knowledge.embed import embedded_model
+from knowledge.pair import PairEncoder, encoder_width, open_pair_encoder
 from knowledge.window import PairInput, Span, Window, pair_input, word_pieces
 
 Matrix = NDArray[np.float32]
@@ -146,16 +147,27 @@ def open_matcher(folder: Path, model_dir: Path | None = None, threads: int = 0) 
     """Load adapter, head and weights; `threads` is for one call, 0 takes one per physical core.
 
     Raises:
-        ModelError: A file is missing or damaged, or was made for other signals or another encoder.
+        ModelError: A file is missing or damaged, or was made for other signals or an encoder of another width. Whether
+            it was made over the embedder in use, only its manifest says.
     """
     encoder = open_pair_encoder(folder, model_dir, threads)
     try:
-        return Matcher(encoder, load_head(folder), _load_decision(folder))
+        head = load_head(folder)
+        _check_shapes(head, encoder_width(model_dir or embedded_model()))
+        return Matcher(encoder, head, _load_decision(folder))
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise ModelError(
             f"The matcher in {folder} cannot be used ({error}); restore it from the release, or run "
             "'quantahr train --starter --only matcher'."
         ) from error
+
+
+def _check_shapes(head: MatchHead, width: int) -> None:
+    own = {"cosines": 2, "bias": 3}
+    for field in fields(head):
+        shape, wanted = getattr(head, field.name).shape, (own.get(field.name, width),)
+        if shape != wanted:
+            raise ValueError(f"{field.name} in {HEAD_FILE} has shape {shape}, and {wanted} is needed")
 
 
 def load_head(folder: Path) -> MatchHead:

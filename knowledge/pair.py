@@ -8,6 +8,7 @@ The encoder is the embedder's, with an adapter of its own. Not guaranteed: that 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,11 @@ def open_tokenizer(folder: Path) -> Tokenizer:
     return tokenizer
 
 
+def encoder_width(folder: Path) -> int:
+    """How many numbers the encoder in `folder` gives for a word piece. Raises what reading raises."""
+    return int(json.loads((folder / "config.json").read_text(encoding="utf-8"))["hidden_size"])
+
+
 @dataclass(frozen=True)
 class PieceHead:
     """Scores a piece: `scale · cos(question, piece) + weights · piece + bias`, above 0 when it rather answers.
@@ -77,11 +83,15 @@ def open_piece_head(folder: Path) -> PieceHead:
     """Load a reader's head.
 
     Raises:
-        ModelError: It is missing or damaged.
+        ModelError: It is missing or damaged, or was made for another encoder.
     """
     file = folder / HEAD_FILE
     try:
-        head = load_file(file)
+        head, width = load_file(file), encoder_width(embedded_model())
+        if head["weights"].shape != (width,):
+            raise ValueError(
+                f"its weights have shape {head['weights'].shape}, and the encoder's states are {width} wide"
+            )
         return PieceHead(float(head["scale"]), head["weights"].astype(np.float32), float(head["bias"]))
     except (OSError, KeyError, ValueError, SafetensorError) as error:
         raise ModelError(f"The reader's head in {file} cannot be read ({error}); restore the file.") from error

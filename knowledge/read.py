@@ -1,7 +1,7 @@
 """Choose the evidence: the sentences, list items or table rows that answer.
 
-Enters: a question, its vector and the passages retrieved for it. Leaves: a `Reading`: one to three pieces of evidence
-and the probability that they answer the question. Declining rests on that probability and on nothing else.
+Enters: a question, its vector and the passages retrieved for it. Leaves: a `Reading`: a few pieces of evidence and
+the probability that they answer the question. Declining rests on that probability and on nothing else.
 
 Two looks. The first weighs what is known without reading question and text together (`knowledge/first_look.py`), which
 costs next to nothing, and picks the windows of text that are worth more. These are read with the question by the pair
@@ -34,8 +34,9 @@ from knowledge.features import (
 from knowledge.first_look import FirstLook, PlacedWindow, best_windows
 from knowledge.lexical import LexicalIndex
 from knowledge.pair import PairEncoder, PieceHead, open_pair_encoder, open_piece_head
-from knowledge.pieces import PieceKind, spoken_row
+from knowledge.pieces import Piece, PieceKind, spoken_row
 from knowledge.retrieve import Passage
+from knowledge.selection import select
 from knowledge.window import pair_input
 
 __all__ = ["Evidence", "PieceKind", "Reader", "Reading", "open_reader", "read"]
@@ -114,13 +115,19 @@ class Reader:
         self._head = head
 
     def look_closer(
-        self, question: str, seen: Candidates, placed: Sequence[PlacedWindow], first_look: Matrix
+        self,
+        question: str,
+        seen: Candidates,
+        placed: Sequence[PlacedWindow],
+        first_look: Matrix,
+        standing: Matrix | None = None,
     ) -> Candidates:
         """Read the windows that look best together with the question; their pieces, best window first.
 
-        `first_look` scores all pieces of `seen`, shape (number of pieces,).
+        `first_look` scores all pieces of `seen`, shape (number of pieces,). `standing`, of the same shape, counts for
+        what is read, not for what the reading says.
         """
-        best = best_windows(placed, first_look)[:WINDOWS]
+        best = best_windows(placed, first_look if standing is None else first_look + standing)[:WINDOWS]
         means = self._encoder.means([pair_input(question, at.window, self._encoder.tokenizer) for at in best])
         read = np.concatenate([at.pieces for at in best])
         return pair_features(seen, first_look, read, np.concatenate([self._head(mean) for mean in means]))
@@ -151,6 +158,8 @@ def open_reader(embedder: Embedder, folder: Path) -> Reader:
 
 
 def _linear(stored: Mapping[str, Any], names: Sequence[str]) -> Linear:
+    if unknown := set(stored["weights"]) - set(names):
+        raise KeyError(f"unknown feature {min(unknown)}")
     return Linear(np.array([stored["weights"][name] for name in names], dtype=np.float32), float(stored["bias"]))
 
 
@@ -162,36 +171,22 @@ def read(
     reader: Reader,
     settings: ReadingSettings,
 ) -> Reading:
-    """Choose at most `settings.max_evidence` pieces; no passages give no evidence and probability 0.
-
-    The best piece is always taken; of the further ones the best that fit into `settings.max_words` words together.
-    """
+    """Choose the pieces that `select` finds worth their words; no passages give no evidence and probability 0."""
     seen, placed = reader.first_look(question, vector, passages, lexical)
     if not seen.pieces:
         return Reading((), 0.0)
     standing = np.array([_standing(passage) for passage in passages], dtype=np.float32)
-    first_look = reader.weights.first_look(seen.features) + standing[seen.passage_of]
-    candidates = reader.look_closer(question, seen, placed, first_look)
-    scores = reader.weights.choice(candidates.features) + standing[candidates.passage_of]
-    chosen: list[Evidence] = []
-    for i in np.argsort(-scores, kind="stable"):
-        if len(chosen) == settings.max_evidence:
-            break
-        piece = candidates.pieces[i]
-        evidence = Evidence(
-            passages[candidates.passage_of[i]], piece.kind, piece.text, piece.lead_in, piece.head, float(scores[i])
-        )
-        length = sum(len(part.in_context.split()) for part in (*chosen, evidence))
-        if not chosen or (length <= settings.max_words and not _is_said(evidence, chosen)):
-            chosen.append(evidence)
-    logit = float(reader.weights.probability(question_features(candidates, scores)))
-    return Reading(tuple(chosen), 1 / (1 + float(np.exp(-logit))))
+    first_look = reader.weights.first_look(seen.features)
+    candidates = reader.look_closer(question, seen, placed, first_look, standing[seen.passage_of])
+    scores = reader.weights.choice(candidates.features)
+    chosen = select(candidates.pieces, scores + standing[candidates.passage_of], settings)
+    logit = float(reader.weights.probability(question_features(candidates, scores, chosen)))
+    evidence = [_evidence(passages[candidates.passage_of[i]], candidates.pieces[i], float(scores[i])) for i in chosen]
+    return Reading(tuple(evidence), 1 / (1 + float(np.exp(-logit))))
 
 
-def _is_said(evidence: Evidence, chosen: Sequence[Evidence]) -> bool:
-    """Whether a piece repeats one that was chosen, or a part of it: neighbouring chunks overlap, and so do policies."""
-    text = evidence.in_context
-    return any(text in other.in_context or other.in_context in text for other in chosen)
+def _evidence(passage: Passage, piece: Piece, score: float) -> Evidence:
+    return Evidence(passage, piece.kind, piece.text, piece.lead_in, piece.head, score)
 
 
 def _standing(passage: Passage) -> float:

@@ -4,7 +4,8 @@ Enters: the question's text and vector, and who asks. Leaves: the best passages 
 be read is left out before anything is ranked, so it can neither be shown nor push out what may.
 
 Dense and lexical scores are added with a weight, not fused by rank: measured over three handbooks, reciprocal-rank
-fusion with BM25 lost 15 to 30 points of the questions that dense retrieval alone finds.
+fusion with BM25 lost 15 to 30 points of the questions that dense retrieval alone finds. Which of these passages are
+read is decided by a look at their pieces (`FirstLook.nearest`).
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Passage:
 def retrieve(
     snapshot: Snapshot, question: str, vector: Vectors, asker: Asker, settings: RetrievalSettings, today: date
 ) -> list[Passage]:
-    """The `settings.top_k` best passages, best first; fewer when less may be read.
+    """The `settings.pool` best passages, best first; fewer when less may be read.
 
     `vector` is the question's, shape (dimensions,), of unit length. `today` decides which policies have expired.
     """
@@ -62,7 +63,7 @@ def retrieve(
     lexical = lexical / best if best > 0 else lexical
     expired = snapshot.review_by[readable] < today.toordinal()
     fused = similarity + settings.lexical_weight * lexical - _EXPIRED_PENALTY * expired
-    count = min(settings.top_k, len(readable))
+    count = min(settings.pool, len(readable))
     top = np.argpartition(-fused, count - 1)[:count]
     return [
         Passage(

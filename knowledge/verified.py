@@ -105,21 +105,27 @@ class VerifiedIndex:
         return tuple(_normal(answer.question) for answer in self.answers)
 
     def readable(self, asker: Asker) -> NDArray[np.bool_]:
-        """Which answers this person may be given, shape (n,): of those to the same words, only the latest."""
+        """Which answers this person may be given, shape (n,): of those to the same words only one.
+
+        That is one for the asker's country before one for every country, and then the latest.
+        """
         if asker not in self._readable:
-            latest: dict[str, int] = {}
+            chosen: dict[str, int] = {}
             for row, answer in enumerate(self.answers):
-                earlier = latest.get(self.words[row])
-                if answer.is_for(asker) and (
-                    earlier is None or answer.verified_on >= self.answers[earlier].verified_on
-                ):
-                    latest[self.words[row]] = row
-            self._readable[asker] = np.isin(np.arange(len(self.answers)), list(latest.values()))
+                other = chosen.get(self.words[row])
+                if answer.is_for(asker) and (other is None or _rank(answer) >= _rank(self.answers[other])):
+                    chosen[self.words[row]] = row
+            self._readable[asker] = np.isin(np.arange(len(self.answers)), list(chosen.values()))
         return self._readable[asker]
 
     @cached_property
     def _readable(self) -> dict[Asker, NDArray[np.bool_]]:
         return {}
+
+
+def _rank(answer: VerifiedAnswer) -> tuple[bool, date]:
+    """Of two answers to the same words that a person may be given, the one that ranks higher is given."""
+    return bool(answer.countries), answer.verified_on
 
 
 NONE_VERIFIED = VerifiedIndex((), np.zeros((0, 0), dtype=np.float32), np.zeros((0, 0), dtype=np.float32))

@@ -62,10 +62,10 @@ def _groups(pieces: Sequence[Piece], tokenizer: Tokenizer) -> Iterator[tuple[int
     group: list[tuple[int, ...]] = []
     first, lead_in = 0, ""
     for i, piece in enumerate(pieces):
-        ids = tuple(word_pieces(_said_once(piece, lead_in), tokenizer)[:MAX_PIECE])
+        ids = _word_pieces(piece, lead_in, tokenizer)
         if group and sum(map(len, group)) + len(ids) > MAX_WINDOW:
             yield first, tuple(group)
-            ids = tuple(word_pieces(piece.in_context, tokenizer)[:MAX_PIECE])
+            ids = _word_pieces(piece, "", tokenizer)
             group, first = [], i
         group.append(ids)
         lead_in = piece.lead_in or (piece.text if piece.kind is PieceKind.SENTENCE else "")
@@ -73,9 +73,16 @@ def _groups(pieces: Sequence[Piece], tokenizer: Tokenizer) -> Iterator[tuple[int
         yield first, tuple(group)
 
 
-def _said_once(piece: Piece, lead_in: str) -> str:
-    """A list item without its lead-in where that has just been read."""
-    return piece.text if piece.lead_in and piece.lead_in == lead_in else piece.in_context
+def _word_pieces(piece: Piece, lead_in: str, tokenizer: Tokenizer) -> tuple[int, ...]:
+    """A piece as it is read: an item after its lead-in, unless `lead_in`, which has just been read, is the same.
+
+    Of a lead-in that is too long the end is read, so that the item's own words are.
+    """
+    if not piece.lead_in:
+        return tuple(word_pieces(piece.in_context, tokenizer)[:MAX_PIECE])
+    own = word_pieces(piece.text, tokenizer)[:MAX_PIECE]
+    introduction = [] if piece.lead_in == lead_in else word_pieces(piece.lead_in, tokenizer)
+    return (*introduction[max(0, len(introduction) + len(own) - MAX_PIECE) :], *own)
 
 
 def pair_input(question: str, window: Window, tokenizer: Tokenizer) -> PairInput:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from bot.answer import Answer, Asker, Assistant, Question, Route, Turn, answer
+from bot.answer import Answer, Asker, Assistant, Question, Route, Turn, answer, fit_to_use
 from bot.engine import Engine
 from bot.followup import open_judge
+from bot.triage.classify import Classifier, Verdict
 from config.errors import DeadlineExceeded, EngineBusy, EngineError
 from config.settings import AnsweringSettings, Audience, ReadingSettings, Settings
 from knowledge.embed import Embedder
+from knowledge.matcher import Matcher, Matrix, StoredPair, Thresholds
 from knowledge.read import open_reader
 from knowledge.verified import VerifiedAnswer, make_verified_index
 from tests.fake_engine import FakeEngine
@@ -50,6 +54,38 @@ async def ask(assistant: Assistant, question: str | Question) -> tuple[str, Answ
 
 
 CARRY = "how many unused days can i carry over"
+
+
+class FakeMatcher(Matcher):
+    """Finds every stored answer as likely as it is told to; what it was asked is in `questions`."""
+
+    def __init__(self, chance: float) -> None:
+        self.chance = chance
+        self.questions: list[str] = []
+
+    @property
+    def thresholds(self) -> Thresholds:
+        return Thresholds(match=0.9, evidence=0.3)
+
+    def probabilities(self, question: str, stored: Sequence[StoredPair]) -> Matrix:
+        self.questions.append(question)
+        return np.full(len(stored), self.chance, dtype=np.float32)
+
+
+class FakeClassifier(Classifier):
+    """Takes what holds the word "veiled" for harassment; what it was given to read is in `read`."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self.read: list[str] = []
+        self._embedder = embedder
+
+    def classify(self, texts: Sequence[str]) -> list[Verdict]:
+        self.read += texts
+        vectors = self._embedder.embed(list(texts))
+        return [
+            Verdict("harassment" if "veiled" in text else "", 0.0, vector)
+            for text, vector in zip(texts, vectors, strict=True)
+        ]
 
 
 async def test_supported_sentence_is_said_and_cited(base: Assistant) -> None:
@@ -163,6 +199,93 @@ async def test_verified_answer_comes_before_everything_that_is_searched(base: As
     assert (citation.title, citation.heading, citation.effective) == ("Verified by HR", stored.question, "2026-05-01")
     _, other = await ask(assistant, "how many unused days can i sell")
     assert other.route is not Route.VERIFIED
+
+
+SERVICE = (Turn("user", "how many days of leave do i get a year with 2 years of service"), Turn("bot", "25."))
+
+
+async def test_answer_to_the_same_bare_words_is_not_given_in_another_thread(base: Assistant) -> None:
+    stored = VerifiedAnswer("And with 5 or more?", "Ten parking permits.", date(2026, 5, 1))
+    verified = make_verified_index([stored], base.embedder)
+    assistant, _ = saying(replace(base, verified=lambda: verified))
+    _, result = await ask(assistant, Question("and with 5 or more?", history=SERVICE))
+    assert result.route is not Route.VERIFIED
+    assert "28" in result.text and "parking" not in result.text
+
+
+@pytest.mark.parametrize("chance", [0.5, 0.99])
+async def test_what_hr_answered_is_evidence_in_a_thread_and_never_certain(base: Assistant, chance: float) -> None:
+    stored = VerifiedAnswer(
+        "How many days of leave do I get a year with 5 or more years of service?",
+        "With 5 or more years of service you get 31 days of leave a year.",
+        date(2026, 5, 1),
+    )
+    verified = make_verified_index([stored], base.embedder)
+    matcher = FakeMatcher(chance)
+    assistant, _ = saying(replace(base, verified=lambda: verified, matcher=matcher))
+    _, result = await ask(assistant, Question("and with 5 or more?", history=SERVICE))
+    assert (result.route, result.text) == (Route.QUOTED, stored.text)
+    assert result.citations[0].title == "Verified by HR"
+    (compared,) = matcher.questions
+    assert "5 or more" in compared and "leave" in compared
+
+
+async def test_hrs_text_is_preferred_over_the_policy_that_it_corrects(
+    base: Assistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    correction = "You can carry over up to eight unused days into the next year."
+    stored = VerifiedAnswer("Leave at the end of the year?", correction, date(2026, 5, 1))
+    verified = make_verified_index([stored], base.embedder)
+    assistant, _ = saying(replace(base, verified=lambda: verified, matcher=FakeMatcher(0.8)))
+    _, result = await ask(assistant, CARRY)
+    assert (result.route, result.text) == (Route.QUOTED, correction)
+    assert [citation.title for citation in result.citations] == ["Verified by HR"]
+    monkeypatch.setattr("knowledge.read._TRUST_BONUS", 0.0)
+    _, untrusted = await ask(assistant, CARRY)
+    assert untrusted.citations[0].title == "Annual leave"
+
+
+async def test_typographic_apostrophe_changes_nothing_that_is_searched(base: Assistant) -> None:
+    matcher, classifier = FakeMatcher(0.0), FakeClassifier(base.embedder)
+    stored = VerifiedAnswer("By when is the doctor's note due?", "By day three.", date(2026, 5, 1))
+    verified = make_verified_index([stored], base.embedder)
+    assistant, _ = saying(replace(base, verified=lambda: verified, matcher=matcher, classifier=classifier))
+    history = (Turn("user", "what's the doctor's note for"), Turn("bot", "It's for sick pay."))
+    typographic = tuple(Turn(turn.role, turn.text.replace("'", "’")) for turn in history)
+    asked = "and who's to get it?"
+    _, plain = await ask(assistant, Question(asked, Asker(country="DE"), history=history))
+    question = Question(asked.replace("'", "’"), Asker(country="DE"), history=typographic)
+    _, same = await ask(assistant, question)
+    assert (same.text, same.probability, same.citations) == (plain.text, plain.probability, plain.citations)
+    assert matcher.questions[0] == matcher.questions[1]
+    assert "’" not in " ".join(classifier.read)
+    assert question.text == "and who’s to get it?"  # kept as it was asked
+    assert fit_to_use(typographic, classifier) == typographic
+
+
+async def test_turn_of_a_thread_is_judged_once(base: Assistant) -> None:
+    classifier = FakeClassifier(base.embedder)
+    assistant, _ = saying(replace(base, classifier=classifier))
+    first, second, veiled = "how much leave is there", "and with 5 or more?", "something veiled"
+    await ask(assistant, first)
+    history = (Turn("user", first), Turn("bot", "25 days."), Turn("user", veiled), Turn("bot", "Sorry."))
+    _, result = await ask(assistant, Question(second, history=history))
+    assert classifier.read == [first, second, veiled]
+    assert "history" in dict(result.timings.steps_ms)
+    longer = (*history, Turn("user", second))
+    assert fit_to_use(longer, classifier) == (*longer[:2], longer[-1])
+    assert classifier.read == [first, second, veiled]
+    other = FakeClassifier(base.embedder)
+    assert fit_to_use(longer, other) == (*longer[:2], longer[-1])
+    assert other.read == [first, veiled, second]
+
+
+def test_verdicts_are_kept_of_so_many_messages_only(base: Assistant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.answer._REMEMBERED", 2)
+    classifier = FakeClassifier(base.embedder)
+    for text in ("one", "two", "three", "three", "one"):
+        fit_to_use((Turn("user", text),), classifier)
+    assert classifier.read == ["one", "two", "three", "one"]
 
 
 async def test_closing_the_stream_cancels_the_generation(base: Assistant) -> None:

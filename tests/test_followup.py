@@ -88,6 +88,34 @@ def test_follow_up_leans_towards_its_subject(embedder: Embedder, judge: Judge) -
     assert in_thread.vector(embedder) @ leave > alone.vector(embedder) @ leave
 
 
+LONG = "how much parental leave do i get? " + "we have twins and have just moved house, " * 100
+
+
+def test_long_subject_does_not_swallow_the_question(embedder: Embedder, judge: Judge) -> None:
+    thread = (Turn("user", LONG[:4_000]), Turn("bot", "Twelve weeks."))
+    partner, pay = (follow_up(question, thread, judge) for question in ("and my partner?", "and is it paid?"))
+    assert partner.subject.startswith("how much parental leave do i get?") and len(partner.subject.split()) <= 30
+    assert len(partner.text) < 250
+    after = {search: embedder.embed([f"{search.subject} {search.question}"])[0] for search in (partner, pay)}
+    assert after[partner] @ after[pay] < 0.999  # cut off within the subject, both would be the same
+
+
+@pytest.mark.parametrize("unbroken", ["a" * 4_000, "水" * 4_000, "a/" * 2_000])
+def test_subject_without_spaces_is_cut_too(unbroken: str, judge: Judge) -> None:
+    subject = follow_up("and my partner?", (Turn("user", unbroken),), judge).subject
+    assert subject and len(subject) <= 200 and unbroken.startswith(subject)
+
+
+def test_typographic_apostrophes_are_read_as_plain_ones(judge: Judge) -> None:
+    for earlier in ("what's the notice period", "who's the works council", "now john's leave: how much"):
+        plain, typographic = (
+            follow_up("and for them?", (Turn("user", text),), judge) for text in (earlier, earlier.replace("'", "’"))
+        )
+        assert typographic.text == plain.text.replace("'", "’")
+    heading = "now my mother's care: how long"
+    assert (wording(heading, []) == wording(heading.replace("'", "’"), [])).all()
+
+
 @pytest.mark.parametrize("question", ["", "?", "and " * 5_000, "ok, " * 5_000 + "x", "now " + "a/" * 5_000])
 def test_odd_messages_are_still_searched(question: str, judge: Judge) -> None:
     assert follow_up(question, THREAD, judge).question == question

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from bot.answer import Route
+from tests.fake_service import QUOTED, SENSITIVE
+from trainer.evaluate import graded_answer
 from trainer.grade import Graded, Graders, Verdict, grade, summarize
 
 CARRY = Graders.of({"kind": "number", "must": [[r"\bfive\b", r"\b5\b"], ["days?"]], "must_not": ["weeks"]})
@@ -42,3 +47,15 @@ def test_shares_are_of_what_they_say_and_move_with_the_threshold() -> None:
     assert (loose.rightly_declined, loose.wrong_of_given, loose.mean_words) == (0.0, 2 / 3, 15.0)
     assert (strict.right, strict.wrong, strict.rightly_declined) == (1 / 3, 0.0, 1.0)
     assert (strict.wrong_of_given, strict.citation_hit) == (0.0, 1.0)
+
+
+def test_message_sent_to_a_human_is_declined_at_no_threshold() -> None:
+    assert CARRY and LOGO
+    sent_away = [graded_answer(graders, replace(SENSITIVE, probability=0.0)) for graders in (CARRY, LOGO)]
+    for at in (0.0, 0.05, 0.95):
+        result = summarize(sent_away, at)
+        assert (result.wrong, result.declined, result.rightly_declined) == (1.0, 0.0, 0.0)
+    verified = graded_answer(CARRY, replace(QUOTED, text="Five days.", route=Route.VERIFIED, probability=0.7))
+    assert summarize([verified], 0.95).right == 1.0
+    doubtful = graded_answer(CARRY, replace(QUOTED, text="Five days.", probability=0.7))
+    assert summarize([doubtful], 0.95).declined == 1.0

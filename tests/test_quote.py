@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bot.quote import quote
 from knowledge.chunk import Chunk
 from knowledge.load import PolicyMetadata
@@ -51,3 +53,11 @@ def test_country_is_named_only_when_the_askers_is_not_known() -> None:
     british = Evidence(passage("Leave is 25 days.", ("GB",), "b"), PieceKind.SENTENCE, "Leave is 25 days.")
     assert quote([german, british], None) == "DE: Leave is 30 days.\nGB: Leave is 25 days."
     assert quote([german], "DE") == "Leave is 30 days."
+
+
+def test_sections_stand_on_lines_of_their_own() -> None:
+    pay, leave = passage("Pay is monthly. Pay is fair."), passage("Leave is 25 days.", identity="b")
+    leave = replace(leave, chunk=replace(leave.chunk, heading_path=("B",)))
+    said = [Evidence(pay, PieceKind.SENTENCE, "Pay is fair."), Evidence(leave, PieceKind.SENTENCE, "Leave is 25 days.")]
+    said.append(Evidence(pay, PieceKind.SENTENCE, "Pay is monthly."))
+    assert quote(said, None) == "Pay is monthly. Pay is fair.\nLeave is 25 days."

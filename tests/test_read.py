@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -65,23 +66,28 @@ def test_probability_is_higher_where_the_handbook_answers(
     assert 0 <= unknown < 0.3 < known <= 1
 
 
-def test_further_pieces_are_added_only_while_they_are_short_enough(
-    snapshot: Snapshot, reader: Reader, embedder: Embedder
-) -> None:
-    settings = ReadingSettings(max_evidence=3, max_words=5)
-    assert len(reading("how many days can i carry over", snapshot, reader, embedder, settings).evidence) == 1
-    settings = ReadingSettings(max_evidence=3, max_words=100)
-    assert len(reading("how many days can i carry over", snapshot, reader, embedder, settings).evidence) == 3
+def test_as_many_pieces_are_given_as_the_settings_allow(snapshot: Snapshot, reader: Reader, embedder: Embedder) -> None:
+    for most in (1, 3):
+        settings = ReadingSettings(max_evidence=most, max_words=1_000, min_chance_per_word=0)
+        found = reading("how many days can i carry over", snapshot, reader, embedder, settings).evidence
+        assert len(found) == most
+        assert [piece.score for piece in found] == sorted((piece.score for piece in found), reverse=True)
 
 
-def test_piece_that_is_too_long_leaves_room_for_the_next(
-    snapshot: Snapshot, reader: Reader, embedder: Embedder
+@pytest.mark.parametrize(("standing", "first"), [({"is_expired": True}, "twin.md"), ({"trust": 1.0}, "original.md")])
+def test_of_two_that_say_the_same_the_better_standing_is_given_and_is_no_likelier_to_answer(
+    standing: dict[str, float], first: str, snapshot: Snapshot, reader: Reader, embedder: Embedder
 ) -> None:
-    wide = reading("how many days can i carry over", snapshot, reader, embedder, ReadingSettings(max_words=1_000))
-    first, second = (len(piece.in_context.split()) for piece in wide.evidence)
-    narrow = ReadingSettings(max_words=first + second - 1)
-    found = reading("how many days can i carry over", snapshot, reader, embedder, narrow).evidence
-    assert len(found) == 2 and found[1] != wide.evidence[1]
+    question = "how many unused days can i carry over"
+    vector = embedder.embed([question])[0]
+    best, *rest = retrieve(snapshot, question, vector, Asker(), RetrievalSettings(), date(2026, 1, 1))
+    original = replace(best, chunk=replace(best.chunk, id="a", file="original.md"))
+    twin = replace(best, chunk=replace(best.chunk, id="b", file="twin.md"))
+    settings = ReadingSettings(max_evidence=1)
+    same = read(question, vector, [original, twin, *rest], snapshot.lexical, reader, settings)
+    found = read(question, vector, [replace(original, **standing), twin, *rest], snapshot.lexical, reader, settings)
+    assert found.evidence[0].passage.chunk.file == first
+    assert found.probability == pytest.approx(same.probability, abs=0.02)
 
 
 def test_nothing_to_read_has_no_evidence_and_no_probability(snapshot: Snapshot, reader: Reader) -> None:

@@ -27,7 +27,7 @@ def found(question: str, chunks: list[Chunk], embedder: Embedder, asker: Asker |
     vectors = embedder.embed([c.embedded_text for c in chunks])
     vector = embedder.embed([question])[0]
     snapshot = make_snapshot(chunks, vectors)
-    return retrieve(snapshot, question, vector, asker or Asker(), RetrievalSettings(top_k=5), TODAY)
+    return retrieve(snapshot, question, vector, asker or Asker(), RetrievalSettings(pool=5), TODAY)
 
 
 SECRET = chunk("Managers may pay a secret bonus of 500 pounds.", "m.md", audience=Audience.MANAGERS)

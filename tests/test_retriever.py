@@ -14,7 +14,18 @@ from safetensors.numpy import load_file
 
 from knowledge.embed import Embedder, embedded_model, open_embedder
 from tests.training_rows import write_training
-from trainer.pairs import Pair, Sampling, View, make_datasets, make_pairs, read_pairs, right_texts, save_pairs
+from trainer.matching import MatchingSet
+from trainer.pairs import (
+    Pair,
+    Sampling,
+    View,
+    make_datasets,
+    make_pairs,
+    pair_up_sets,
+    read_pairs,
+    right_texts,
+    save_pairs,
+)
 from trainer.ranking import EmployerBatches, also_right, last_checkpoint
 from trainer.retriever import RetrieverSettings, train_pass, training_rows
 
@@ -59,6 +70,19 @@ def test_texts_are_as_serving_embeds_them(pairs: list[Pair]) -> None:
     right = next(pair for pair in pairs if pair.question == "where can i leave my car")
     assert right.pieces.right == ("Handbook › Parking: The lower deck of the garage is free for staff.",)
     assert right.chunks.right == ("Handbook › Parking\nThe lower deck of the garage is free for staff.",)
+
+
+def test_rewording_is_paired_with_its_stored_question_and_answer_against_those_of_its_file(embedder: Embedder) -> None:
+    def stored(question: str, source: str) -> MatchingSet:
+        wordings = (f"first wording of {question}", f"second wording of {question}")
+        return MatchingSet(question, f"The answer to {question}", wordings, ("near",), source)
+
+    found = pair_up_sets([stored("leave", "a"), stored("pay", "a"), stored("cars", "b")], 3, embedder)
+    leave, pay, cars = found
+    assert (leave.question, leave.employer) == ("second wording of leave", "a")
+    assert leave.pieces == View(("leave",), ("pay",))
+    assert pay.chunks == View(("The answer to pay",), ("The answer to leave",))
+    assert not cars.pieces.hard
 
 
 def test_training_brings_questions_nearer_to_their_answers(pairs: list[Pair], trained: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +16,19 @@ from safetensors.numpy import load_file
 from config.errors import ConfigError
 from config.settings import IndexSettings
 from exporter.manifest import check_files
+from knowledge import differences
 from knowledge.embed import Embedder, embedded_model
-from knowledge.matcher import MatchHead, match_input, open_matcher
+from knowledge.matcher import SIGNALS, MatchHead, match_input, open_matcher
 from knowledge.pair import open_tokenizer
+from trainer import matcher
 from trainer.matcher import Head, MatcherSettings, recipe, train, train_matcher
 from trainer.matching import (
     Draws,
     Group,
+    Wording,
     held_out_positions,
     lightly_reworded,
+    matching_hash,
     read_sets,
     read_wordings,
     seen_sets,
@@ -101,6 +107,21 @@ def test_too_few_sets_are_refused(tmp_path: Path) -> None:
     (tmp_path / "matching.jsonl").write_text(json.dumps(row), encoding="utf-8")
     with pytest.raises(ConfigError, match="holds 1 matching sets, and training needs 10"):
         train_matcher(tmp_path, tmp_path / "out")
+
+
+def test_other_patterns_signals_or_quotes_make_another_recipe(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = recipe(data)
+    assert before == recipe(data)
+    assert before.command == "python -m trainer.matcher --data samples/training --out models/starter/matcher"
+    with monkeypatch.context() as patch:
+        patch.setitem(differences._MEMBERS, "where", [re.compile("atlantis")])
+        assert recipe(data).settings != before.settings
+    with monkeypatch.context() as patch:
+        patch.setattr(matcher, "SIGNALS", (*SIGNALS, "mood"))
+        assert recipe(data).settings != before.settings
+    wording = Wording("shop", "how heavy is it", "what does it weigh", "2 kg.", frozenset({"It weighs 2 kg.", "Two."}))
+    other = replace(wording, quotes=frozenset({"It weighs 2 kg."}))
+    assert matching_hash([], [other]) != matching_hash([], [wording])
 
 
 def test_head_served_is_the_head_trained() -> None:

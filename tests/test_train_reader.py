@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ import torch
 
 from config.settings import IndexSettings
 from knowledge.embed import Embedder, embedded_model
+from knowledge.features import PIECE_FEATURES
 from knowledge.pair import PairMeans, PieceHead, open_tokenizer
-from knowledge.read import open_reader
+from knowledge.read import Linear, open_reader
+from knowledge.window import word_pieces
 from tests.handbook import write_handbook
 from trainer.choice import Judged, fit_choice, hit_rates, summary
 from trainer.look import Looked, look
@@ -55,14 +58,28 @@ def looked(data: Path, embedder: Embedder) -> list[Looked]:
 
 
 def test_shown_questions_have_one_window_that_answers_or_none(looked: list[Looked]) -> None:
-    import random
-
     first_look = fit_choice([one.example for one in looked])
     draws = ShownDraws(looked, first_look, [], open_tokenizer(embedded_model()), 0.7, random.Random(0))
     shown = [one for _ in range(4) for one in draws.batch(5)]
     assert {one.question for one in shown} == {one.example.row.question for one in looked}
     for one in shown:
         assert sum(any(gold) for gold in one.is_gold) == (0 if "silver" in one.question else 1)
+
+
+def test_window_that_tempts_is_always_shown(tmp_path: Path, embedder: Embedder) -> None:
+    rules = [f"Rule {n}: {'the office keeps its doors and windows shut at night, ' * 5}says {n}." for n in range(10)]
+    write_handbook(tmp_path, {"policies/Oslo/rules.md": "\n\n".join(["# Oslo", *rules])})
+    tokenizer = open_tokenizer(embedded_model())
+
+    def times_shown(tempting: str) -> int:
+        (looked,) = look([Row(f"{OURS}Oslo", "what is the price of silver", (), tempting)], tmp_path, embedder)
+        model = Linear(np.zeros(len(PIECE_FEATURES), np.float32), 0.0)
+        draws = [ShownDraws([looked], model, [], tokenizer, 0.0, random.Random(seed)) for seed in range(8)]
+        wanted = tuple(word_pieces(rules[7], tokenizer))
+        shown = [one for draw in draws for one in draw.batch(1)]
+        return sum(any(wanted[:20] == piece[:20] for w in one.windows for piece in w.pieces) for one in shown)
+
+    assert times_shown(rules[7]) == 8 > times_shown("")
 
 
 def test_first_look_learns_to_choose_the_gold_piece(looked: list[Looked]) -> None:
@@ -103,6 +120,6 @@ def test_head_in_training_scores_as_the_one_that_serves() -> None:
 
 
 def test_summary_of_a_reader_that_is_always_sure_and_always_right_has_no_error() -> None:
-    judged = [Judged("", True, True, True, 1.0)] * 3 + [Judged("", False, False, False, 0.0)]
+    judged = [Judged("", True, True, True, 1.0, 9)] * 3 + [Judged("", False, False, False, 0.0, 9)]
     found = summary(judged)
     assert (found["right"], found["wrong"], found["declined"], found["calibration_error"]) == (1, 0, 1, 0)

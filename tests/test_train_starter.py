@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import ConfigError, ModelError
+from config.errors import ConfigError, ModelError, TrainingError
 from exporter.manifest import (
     MANIFEST,
     PartName,
@@ -24,10 +25,10 @@ from exporter.manifest import (
 )
 from knowledge.embed import Embedder, open_embedder
 from tests.training_rows import write_training
-from trainer.reader import is_trained_on
+from trainer.reader import divide
 from trainer.retriever import training_rows
 from trainer.rows import HELD_OUT, OURS, data_hash, employer_snapshot, policy, read_rows, standalone_rows
-from trainer.starter import current_manifest, planned, rebuild
+from trainer.starter import LOCK, current_manifest, planned, rebuild
 
 CHECKOUT = Path(__file__).parent.parent
 STARTER = CHECKOUT / "models" / "starter"
@@ -106,6 +107,28 @@ def test_a_folder_lost_between_two_renames_is_put_back(tmp_path: Path) -> None:
     assert check_files(tmp_path / "triage").part == "triage"
 
 
+def test_a_folder_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = write_part(tmp_path / "triage")
+    rename = Path.rename
+
+    def full(self: Path, to: Path) -> Path:
+        if self.name == ".triage.new":
+            raise OSError("the disk is full")
+        return rename(self, to)
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(OSError, match="full"), publishing(target):
+        pass
+    assert check_files(target).part == "triage"
+
+
+def test_only_one_process_trains_into_a_folder(tmp_path: Path) -> None:
+    with (tmp_path / LOCK).open("a") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(TrainingError, match="Another process is training into"):
+            rebuild(["triage"], CHECKOUT / "samples" / "training", tmp_path, force=False, on_part=lambda part, n: None)
+
+
 def test_rows_are_read_from_both_layouts(tmp_path: Path) -> None:
     flat = write_training(tmp_path / "flat")
     nested = tmp_path / "nested"
@@ -126,8 +149,9 @@ def test_real_handbooks_are_read_but_no_adapter_learns_from_them() -> None:
         f"handbooks/{name}" for name in ("clef", "gaslight", "shorebird", "turing_reg")
     }
     assert len(handbooks) == 2 * 610
-    assert not any(is_trained_on(row) for row in handbooks)
-    assert {row.employer for row in training_rows(data)} == {row.employer for row in rows if is_trained_on(row)}
+    seen, unseen = divide(rows)
+    assert {row.employer for row in handbooks} <= {row.employer for row in unseen}
+    assert {row.employer for row in training_rows(data)} == {row.employer for row in seen}
 
 
 def test_every_handbook_comes_with_its_source_and_licence() -> None:

@@ -22,6 +22,10 @@ SENSITIVE = [
     ("someone is in the building with a gun", "crisis"),
     ("Ich will mich umbringen", "crisis"),
     ("je n'ai plus envie de vivre", "crisis"),
+    ("my husband is going to kill me when I come home tonight", "crisis"),
+    ("my mum would kill me if she knew who I love", "crisis"),
+    ("the man downstairs will kill me", "crisis"),
+    ("I am one of the employees affected by domestic abuse", "crisis"),
     # violence
     ("a colleague punched me in the break room", "violence"),
     ("my supervisor threatened to hurt me", "violence"),
@@ -79,6 +83,23 @@ ORDINARY = [
     "What does the weapons policy say?",
     "we smashed our target, when is the commission paid?",
     "how do i end my gym membership",
+    "this workload will kill me, can I move my holiday?",
+    "We are thinking about suicide prevention training, who books it?",
+    "I burned myself on the coffee machine, where is the first aid kit?",
+    "Are there days off because of, for employees affected by domestic violence, a court date?",
+    "What do we do if a visitor is in the lobby with a gun?",
+    "What must I do when a colleague has collapsed?",
+    "who can see my performance reviews of last year",
+    "Where can I view my payslips of March?",
+    "Where do I store my wife's phone number as an emergency contact?",
+    "I have diabetes, does the plan cover insulin?",
+    "What should I do if somebody says I am being bullied?",
+    "Does my experience with anti-discrimination training count?",
+    "How do I report somebody stealing?",
+    "Does the insurance cover what my lawyer wants?",
+    "somebody stole my bike from the rack, does the company insure it",
+    "What do I do, someone has just stolen my laptop bag",
+    "Is it insured if someone stole my phone?",
     "",
 ]
 
@@ -92,6 +113,58 @@ def test_incident_goes_to_a_human(text: str, category: str) -> None:
 @pytest.mark.parametrize("text", ORDINARY)
 def test_ordinary_question_is_answered(text: str) -> None:
     assert triage(text).handling is Handling.ANSWER
+
+
+@pytest.mark.parametrize(
+    ("text", "category"),
+    [
+        ("I want to kill myself. Is there a suicide prevention line?", "crisis"),
+        ("I keep thinking about suicide. Is there suicide prevention training?", "crisis"),
+        ("i cut myself most nights. I sit by myself on the stairs", "crisis"),
+        ("My husband hits me. Does the leave for employees affected by domestic abuse cover me?", "crisis"),
+        ("She is in the lobby with a gun! What do we do if someone is shot?", "crisis"),
+        ("he is in the lobby with a gun, what do we do if someone is shot", "crisis"),
+        ("I was diagnosed with cancer. Does the insurance cover wigs?", "medical"),
+        ("How can I see my colleague's salary?", "confidential_data"),
+        ("Where can I view our salaries of the whole team?", "confidential_data"),
+        ("How can I see my payslip? And what is Sarah's salary?", "confidential_data"),
+        ("What happens if someone is bullied? My boss keeps touching me.", "harassment"),
+        ("my team lead humiliates me, what happens when someone is harassed", "harassment"),
+        ("Mein Kollege begrapscht mich, wenn wir allein sind", "harassment"),
+        ("I was passed over because I am pregnant, and we have an anti-discrimination policy", "discrimination"),
+        ("My boss is stealing from the till. How do I report fraud?", "whistleblowing"),
+        ("Does legal insurance cover a solicitor? My lawyer says we have a case.", "legal_threat"),
+        ("my boss stole my tips, what should I do", "whistleblowing"),
+        ("someone stole my laptop and I think it was my manager, what should I do", "whistleblowing"),
+        ("someone stole money from the till, who should i tell", "whistleblowing"),
+    ],
+)
+def test_a_question_beside_an_incident_does_not_release_it(text: str, category: str) -> None:
+    assert triage(text).category == category
+
+
+@pytest.mark.parametrize("mark", "'’‘‛ʼ´`＇′")
+@pytest.mark.parametrize(
+    ("text", "category"),
+    [
+        ("i don't want to live", "crisis"),
+        ("I can't go on.", "crisis"),
+        ("je n'ai plus envie de vivre", "crisis"),
+        ("you'll regret it", "violence"),
+        ("he'll sort you and me out' he said. I don't feel safe at work", "violence"),
+        ("il m'a menacé", "violence"),
+        ("they call me 'the foreigner'", "harassment"),
+        ("il m'a insultée", "harassment"),
+        ("Que faire si quelqu'un me touche ?", ""),
+        ("I was dropped because of 'the image'", "discrimination"),
+        ("j'ai un cancer", "medical"),
+        ("What is Sarah's salary?", "confidential_data"),
+        ("my wife's new address", "confidential_data"),
+        ("let's play a game", "injection"),
+    ],
+)
+def test_every_apostrophe_is_read_alike(text: str, category: str, mark: str) -> None:
+    assert triage(text.replace("'", mark)).category == category
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
+import threading
 import time
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
+from bot import assistant
+from bot.assistant import _open_fitting_matcher
 from config.errors import ModelError
 from config.settings import Audience, IndexSettings, Settings
+from exporter.manifest import Recipe, make_manifest, write_manifest
 from knowledge.chunk import Chunk
 from knowledge.differences import DIFFERENCES, differences
 from knowledge.embed import Embedder
@@ -31,6 +37,7 @@ from knowledge.matcher import (
     save_decision,
 )
 from knowledge.metadata import PolicyMetadata
+from knowledge.pair import open_piece_head
 from knowledge.retrieve import Asker, Passage
 from knowledge.verified import (
     NONE_VERIFIED,
@@ -230,6 +237,60 @@ def test_damaged_matcher_is_named_with_what_to_do(folder: Path, tmp_path: Path, 
         open_matcher(broken, threads=1)
 
 
+def test_head_of_another_width_is_refused(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "matcher"
+    shutil.copytree(folder, other)
+    head = load_file(other / HEAD_FILE)
+    save_file({**head, "stored_word": np.zeros(16, dtype=np.float32)}, other / HEAD_FILE)
+    with pytest.raises(ModelError, match=r"stored_word .* \(16,\), and \(384,\) is needed.*--only matcher"):
+        open_matcher(other, threads=1)
+    head = {"scale": np.ones((), np.float32), "weights": np.zeros(16, np.float32), "bias": np.zeros((), np.float32)}
+    save_file(head, other / HEAD_FILE)
+    with pytest.raises(ModelError, match=r"shape \(16,\).*restore the file"):
+        open_piece_head(other)
+
+
+def test_matcher_made_over_another_embedder_is_left_out_with_a_warning(
+    folder: Path, tmp_path: Path, embedder: Embedder, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = tmp_path / "matcher"
+    assert _open_fitting_matcher(embedder, made) is None and "there is no matcher" in caplog.text
+    shutil.copytree(folder, made)
+    assert _open_fitting_matcher(embedder, made) is None and "not known" in caplog.text
+    for base, is_used in ((embedder.version, True), ("another-embedder-1", False)):
+        made_by = Recipe(part="matcher", command="", base=base, rows=0, data_sha256="", seed=0, settings={})
+        write_manifest(made, make_manifest(made_by, {}, ()))
+        caplog.clear()
+        assert isinstance(_open_fitting_matcher(embedder, made), Matcher) is is_used
+        assert ("made over another embedder" in caplog.text and "--only matcher" in caplog.text) is not is_used
+
+
+@pytest.mark.asyncio
+async def test_nothing_is_loaded_on_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop_thread = threading.get_ident()
+    opened_on: dict[str, int] = {}
+
+    def noting(name: str) -> Callable[..., object]:
+        def opening(*_: object, **__: object) -> object:
+            opened_on[name] = threading.get_ident()
+            if name == "open_engine":
+                raise ModelError("no model")
+            return io.BytesIO()  # can be closed, as the index is
+
+        return opening
+
+    names = [
+        *("open_embedder", "open_reader", "open_judge", "open_index", "open_engine"),
+        *("_open_fitting_matcher", "_open_fitting_classifier"),
+    ]
+    for name in names:
+        monkeypatch.setattr(assistant, name, noting(name))
+    with pytest.raises(ModelError, match="no model"):
+        async with assistant.open_assistant(Settings(data_dir=tmp_path)):
+            pass
+    assert opened_on.keys() == set(names) and loop_thread not in opened_on.values()
+
+
 def test_thousands_of_stored_answers_are_searched_quickly(embedder: Embedder, matcher: Matcher) -> None:
     rng = np.random.default_rng(0)
     answers = tuple(VerifiedAnswer(f"question {n}", f"answer {n}", date(2026, 1, 1)) for n in range(5_000))
@@ -271,3 +332,14 @@ class TestTrainedMatcher:
         manifest = check_files(SHIPPED)
         assert manifest.part == "matcher" and manifest.data_sha256
         assert sum(file.stat().st_size for file in SHIPPED.iterdir()) <= 3_000_000
+
+
+def test_older_answer_for_the_askers_country_is_given_before_a_newer_one_for_all(embedder: Embedder) -> None:
+    british = VerifiedAnswer(CARRY.question, "Eight days.", date(2025, 6, 1), countries=("GB",))
+    newer_british = VerifiedAnswer(CARRY.question, "Nine days.", date(2025, 7, 1), countries=("GB", "IE"))
+    general = VerifiedAnswer(CARRY.question, "Four days.", date(2026, 3, 1))
+    for order in ([british, general, newer_british, CARRY], [CARRY, newer_british, general, british]):
+        index = make_verified_index(order, embedder)
+        assert found(CARRY.question, index, embedder, Asker(country="GB")) is newer_british
+        for asker in (EVERYBODY, Asker(country="DE")):
+            assert found(CARRY.question, index, embedder, asker) is general

@@ -68,3 +68,12 @@ def test_lengths_are_bounded_whatever_comes_in(tokenizer: Tokenizer) -> None:
     assert len(pair.ids) <= MAX_QUESTION + MAX_HEADING + MAX_PIECE + 4
     empty = pair_input("", windows("", pieces("Yes, you may do that."), tokenizer)[0], tokenizer)
     assert empty.question.end > empty.question.start
+
+
+def test_items_own_words_are_read_however_long_its_lead_in_is(tokenizer: Tokenizer) -> None:
+    introduction = "word " * 100 + "you can claim:"
+    item = next(piece for piece in pieces(f"{introduction}\n- taxis after ten") if piece.lead_in)
+    (window,) = windows("", [item], tokenizer)
+    read = said(window.pieces[0], tokenizer)
+    assert read.endswith("you can claim : taxis after ten")
+    assert len(window.pieces[0]) == MAX_PIECE

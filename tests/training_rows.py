@@ -40,6 +40,7 @@ def write_training(folder: Path) -> Path:
                     "file": f"train/policies/{employer}/handbook.md",
                     "question": question,
                     "also": f"What is the rule about {heading.lower()}?",
+                    "answer": rule,
                     "answerable": True,
                     "quotes": [rule],
                 }

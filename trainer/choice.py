@@ -7,7 +7,7 @@ what they do on employers that the fit had not seen either, by leaving out a fif
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,14 +17,16 @@ from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from config.settings import ReadingSettings
 from knowledge.features import Candidates, question_features
 from knowledge.read import Linear
+from knowledge.selection import select
 from trainer.rows import Row
 
 Matrix = NDArray[np.float32]
 _FOLDS = 5
 _CHOICE_L2 = 1e-3
-_PROBABILITY_C = 0.03
+_PROBABILITY_C = 0.01
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def fit_choice(examples: Sequence[Example]) -> Linear:
 
 
 def _fit_probability(examples: Sequence[Example], choice: Linear) -> Linear:
-    """Logistic regression on whether the two best pieces hold a gold one."""
+    """Logistic regression on whether the pieces that would be given hold a gold one."""
     features, answered = _questions(examples, choice)
     mean, scale = features.mean(0), features.std(0) + 1e-6
     model = LogisticRegression(C=_PROBABILITY_C, max_iter=5_000).fit((features - mean) / scale, answered)
@@ -76,10 +78,18 @@ def _fit_probability(examples: Sequence[Example], choice: Linear) -> Linear:
 
 
 def _questions(examples: Sequence[Example], choice: Linear) -> tuple[Matrix, NDArray[np.bool_]]:
-    scores = [choice(example.candidates.features) for example in examples]
-    features = [question_features(example.candidates, s) for example, s in zip(examples, scores, strict=True)]
-    answered = [hit(example, s, 2) for example, s in zip(examples, scores, strict=True)]
+    features, answered = [], []
+    for example in examples:
+        scores = choice(example.candidates.features)
+        chosen = given(example, scores)
+        features.append(question_features(example.candidates, scores, chosen))
+        answered.append(bool(example.is_gold[chosen].any()))
     return np.stack(features), np.array(answered)
+
+
+def given(example: Example, scores: Matrix) -> list[int]:
+    """The pieces that serving, with the settings as shipped, gives as evidence."""
+    return select(example.candidates.pieces, scores, ReadingSettings())
 
 
 def hit(example: Example, scores: Matrix, k: int) -> bool:
@@ -87,7 +97,7 @@ def hit(example: Example, scores: Matrix, k: int) -> bool:
     return bool(example.is_gold[np.argsort(-scores, kind="stable")[:k]].any())
 
 
-def hit_rates(examples: Sequence[Example], choice: Linear) -> dict[str, JsonValue]:
+def hit_rates(examples: Sequence[Example], choice: Linear) -> dict[str, float]:
     """For what share of the answerable questions a gold piece is the best, among the best two, or there at all."""
     answerable = [(example, choice(example.candidates.features)) for example in examples if example.row.quotes]
     rates = {f"hit@{k}": [hit(example, scores, k) for example, scores in answerable] for k in (1, 2)}
@@ -97,14 +107,15 @@ def hit_rates(examples: Sequence[Example], choice: Linear) -> dict[str, JsonValu
 
 @dataclass(frozen=True)
 class Judged:
-    """What models made of a question: whether it has an answer, whether a gold piece was the best, or one of the best
-    two, and the probability given for the latter."""
+    """What models made of a question: whether it has an answer, whether a gold piece was the best, or one of those
+    given, the probability of the latter, and how many words were given."""
 
     employer: str
     is_answerable: bool
     is_best: bool
     is_answered: bool
     probability: float
+    words: int
 
 
 def judge(examples: Sequence[Example], choice: Linear, probability: Linear) -> list[Judged]:
@@ -112,22 +123,43 @@ def judge(examples: Sequence[Example], choice: Linear, probability: Linear) -> l
     judged = []
     for example in examples:
         scores = choice(example.candidates.features)
-        logit = float(probability(question_features(example.candidates, scores)))
-        best, two = hit(example, scores, 1), hit(example, scores, 2)
-        chance = 1 / (1 + float(np.exp(-logit)))
-        judged.append(Judged(example.row.employer, bool(example.row.quotes), best, two, chance))
+        chosen = given(example, scores)
+        logit = float(probability(question_features(example.candidates, scores, chosen)))
+        judged.append(
+            Judged(
+                employer=example.row.employer,
+                is_answerable=bool(example.row.quotes),
+                is_best=hit(example, scores, 1),
+                is_answered=bool(example.is_gold[chosen].any()),
+                probability=1 / (1 + float(np.exp(-logit))),
+                words=sum(len(example.candidates.pieces[i].in_context.split()) for i in chosen),
+            )
+        )
     return judged
 
 
 def cross_validated(examples: Sequence[Example]) -> list[Judged]:
     """Every example read with models fitted on other employers."""
+    return [one for others, own in _folds(examples) for one in judge(own, *fit_reading(others))]
+
+
+def cross_validated_choice(examples: Sequence[Example]) -> dict[str, JsonValue]:
+    """How often a choice fitted on other employers is right: the mean of the folds' rates, weighted by questions."""
+    rates = [(hit_rates(own, fit_choice(others)), len(own)) for others, own in _folds(examples)]
+    sizes = [size for _, size in rates]
+    return {name: round(float(np.average([rate[name] for rate, _ in rates], weights=sizes)), 4) for name in rates[0][0]}
+
+
+def _folds(examples: Sequence[Example]) -> Iterator[tuple[list[Example], list[Example]]]:
+    """The examples of other employers, and those of a fifth of the employers, in turn."""
     employers = sorted({example.row.employer for example in examples})
-    judged: list[Judged] = []
     for fold in range(_FOLDS):
-        left_out = set(employers[fold::_FOLDS])
-        models = fit_reading([example for example in examples if example.row.employer not in left_out])
-        judged += judge([example for example in examples if example.row.employer in left_out], *models)
-    return judged
+        own = set(employers[fold::_FOLDS])
+        if own:
+            yield (
+                [example for example in examples if example.row.employer not in own],
+                [example for example in examples if example.row.employer in own],
+            )
 
 
 def summary(judged: Sequence[Judged]) -> dict[str, JsonValue]:
@@ -143,7 +175,8 @@ def summary(judged: Sequence[Judged]) -> dict[str, JsonValue]:
     return {
         "questions": len(judged),
         "hit@1": _share(one.is_best for one in answerable),
-        "hit@2": _share(one.is_answered for one in answerable),
+        "given": _share(one.is_answered for one in answerable),
+        "words": round(float(np.mean([one.words for one in judged])), 1),
         "auc": round(float(roc_auc_score(answered, chances)), 4),
         "right": _share(one.is_answered and one.probability >= 0.5 for one in answerable),
         "wrong": _share(not one.is_answered and one.probability >= 0.5 for one in answerable),

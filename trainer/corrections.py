@@ -30,6 +30,7 @@ from config.errors import ConfigError
 from config.settings import Settings, load_settings
 from knowledge.verified import FOLDER, VerifiedAnswer, VerifiedIndex, make_verified_index
 from trainer.grade import Graders, Verdict, grade
+from trainer.records import run
 
 _VERIFIED_ON = date(2026, 1, 1)
 
@@ -196,4 +197,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -20,7 +20,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from bot.answer import Answer, Asker, Question, Turn, answer
+from bot.answer import Answer, Asker, Question, Route, Turn, answer
 from bot.assistant import open_assistant
 from bot.ingest import ingest_visibly, summary
 from bot.record import AnswerRecord
@@ -31,6 +31,8 @@ from knowledge.metadata import known_country
 from trainer.grade import Graded, Graders, Summary, grade, summarize
 
 _THRESHOLDS = tuple(step / 20 for step in range(20))
+# What was decided before anything was read: no declining threshold takes it back.
+_NEVER_DECLINED = (Route.SENSITIVE, Route.VERIFIED)
 
 
 @dataclass(frozen=True)
@@ -133,9 +135,10 @@ async def answer_all(rows: Sequence[EvalRow], docs: Path, settings: Settings) ->
 
 
 def graded_answer(graders: Graders, given: Answer) -> Graded:
+    """An answer's grade. A message that went to a human counts as answered at every declining threshold."""
     return Graded(
         verdict=grade(graders, given.text, abstained=given.abstained),
-        probability=given.probability,
+        probability=1.0 if given.route in _NEVER_DECLINED else given.probability,
         words=len(given.text.split()),
         cites_right_file=any(citation.file in graders.files for citation in given.citations),
     )

@@ -31,6 +31,7 @@ from sklearn.metrics import roc_auc_score
 from bot.followup import SURE, WEIGHTS, WORDING, Judge, wording
 from config.errors import ConfigError
 from exporter.manifest import Recipe, make_manifest, publishing, write_manifest
+from trainer.records import read_records, require, run
 from trainer.rows import HELD_OUT, OURS, row_files
 
 LICENCES = ("rows of our own writing alone; under the terms of this repository",)
@@ -138,25 +139,28 @@ class _Record:
 
 def _records(data: Path) -> tuple[list[_Record], dict[str, list[_Record]]]:
     """The threads, and the first questions of each employer."""
+    found: list[_Record] = []
     threads: list[_Record] = []
     first_questions: dict[str, list[_Record]] = defaultdict(list)
     for file in row_files(data):
         if not file.name.startswith(("threads", "own_")):
             continue
-        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        for place, row in read_records(file):
+            require(row, {"file": str, "question": str, "also": str}, place)
             try:
-                row = json.loads(line)
                 before = tuple(turn["text"] for turn in row.get("turns", ()))
-                kind = Kind.ANNOUNCED if row.get("new_subject") else Kind.REFERS
-                record = _Record(row["file"], (row["question"], row["also"]), before, kind)
-            except (ValueError, LookupError, TypeError, AttributeError) as error:
-                raise ConfigError(f"Line {number} of {file} is no thread or question; mend or remove it.") from error
-            if not record.file.startswith(OURS) or _employer(record.file) in HELD_OUT:
-                continue
-            if before:
-                threads.append(record)
-            else:
-                first_questions[_employer(record.file)].append(record)
+            except (LookupError, TypeError) as error:
+                raise ConfigError(f'{place} has "turns" without a text; mend or remove it.') from error
+            kind = Kind.ANNOUNCED if row.get("new_subject") else Kind.REFERS
+            if row["file"].startswith(OURS):
+                found.append(_Record(row["file"], (row["question"], row["also"]), before, kind))
+    for record in found:
+        if _employer(record.file) in HELD_OUT:
+            continue
+        if record.before:
+            threads.append(record)
+        else:
+            first_questions[_employer(record.file)].append(record)
     return threads, first_questions
 
 
@@ -220,4 +224,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -57,7 +57,10 @@ class Graders:
 
 @dataclass(frozen=True)
 class Graded:
-    """One answer's verdict, how likely it was said to be right, its length, and whether it cites a right file."""
+    """One answer's verdict, how likely it was said to be right, its length, and whether it cites a right file.
+
+    `probability` is 1 where no declining threshold decides: a message that went to a human was not declined.
+    """
 
     verdict: Verdict
     probability: float

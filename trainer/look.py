@@ -34,6 +34,7 @@ class Looked:
 
 def look(rows: Sequence[Row], data: Path, embedder: Embedder) -> list[Looked]:
     """Retrieve for every row, employer by employer, and look over what was found."""
+    settings = RetrievalSettings()
     first_look = FirstLook(embedder, open_tokenizer(embedded_model()))
     by_employer: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
@@ -44,8 +45,10 @@ def look(rows: Sequence[Row], data: Path, embedder: Embedder) -> list[Looked]:
             on_step(employer, n, len(by_employer))
             snapshot = employer_snapshot(policy(data, employer), embedder)
             vectors = embedder.embed([row.question for row in asked])
-            for row, vector in zip(asked, vectors, strict=True):
-                passages = retrieve(snapshot, row.question, vector, Asker(), RetrievalSettings(), date.min)
+            for row, alone in zip(asked, vectors, strict=True):
+                vector = row.search.vector(embedder) if row.search else alone
+                pool = retrieve(snapshot, row.question, vector, Asker(), settings, date.min)
+                passages = first_look.nearest(pool, vector, settings.top_k)
                 seen, placed = first_look(row.question, vector, passages, snapshot.lexical)
                 gold = np.array([is_gold(piece, row.quotes) for piece in seen.pieces], dtype=np.bool_)
                 found.append(Looked(Example(row, seen, gold), tuple(placed)))

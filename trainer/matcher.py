@@ -13,6 +13,7 @@ fifth, whose scores the encoder could not learn by heart. What is reported was m
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import random
 import shutil
@@ -30,8 +31,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cosine_similar
 from config.errors import ConfigError
 from config.settings import IndexSettings
 from exporter.manifest import Recipe, make_manifest, publishing, retriever_beside, write_manifest
+from knowledge.differences import patterns
 from knowledge.embed import embedded_model, embedder_version, open_embedder
-from knowledge.matcher import HEAD_FILE, match_input
+from knowledge.matcher import HEAD_FILE, SIGNALS, match_input
 from knowledge.pair import open_tokenizer
 from knowledge.window import PairInput, Span
 from trainer.match_fit import fit_decision
@@ -58,7 +60,7 @@ class MatcherSettings:
     """How the matcher is trained. A step reads `sets` matching sets and `wordings` question rows."""
 
     seed: int = 0
-    steps: int = 340
+    steps: int = 380
     sets: int = 5
     wordings: int = 2
     learning_rate: float = 1e-3
@@ -155,14 +157,19 @@ def _recipe(
 ) -> Recipe:
     return Recipe(
         part="matcher",
-        command="python -m trainer.matcher --data DIR",
+        command="python -m trainer.matcher --data samples/training --out models/starter/matcher",
         base=embedder,
         rows=len(sets) + len(wordings),
         employers=tuple(sorted({item.employer for item in wordings})),
         data_sha256=matching_hash(sets, wordings),
         seed=settings.seed,
-        settings={**asdict(settings), "adapter": settings.adapter.name},
+        settings={**asdict(settings), "adapter": settings.adapter.name, "signals": _signals_hash()},
     )
+
+
+def _signals_hash() -> str:
+    """Names the signals and what is looked for in texts: weights fitted to others are worth nothing."""
+    return hashlib.sha256(json.dumps([SIGNALS, patterns()]).encode()).hexdigest()[:16]
 
 
 def _rounded(losses: Sequence[float]) -> list[JsonValue]:

@@ -12,7 +12,6 @@ the stored question, and wordings that differ by a greeting or a comma are drawn
 from __future__ import annotations
 
 import hashlib
-import json
 import random
 import re
 from collections import defaultdict
@@ -26,11 +25,14 @@ import numpy as np
 from config.errors import ConfigError
 from knowledge.embed import Embedder
 from knowledge.verified import CANDIDATES, QUESTION_SHARE
+from trainer.records import Record, read_records, require
 from trainer.rows import HELD_OUT
 
 # Every fifth set is left out of all training: thresholds are set on these, and reports are about them.
 HELD_OUT_EVERY = 5
 
+_SET = {"question": str, "correction": str, "same": list, "near": list}
+_WORDING = {"file": str, "question": str, "also": str, "answer": str, "answerable": bool, "quotes": list}
 # The share of drawn questions that are misspelt; the sets' own rewordings hold a misspelt one in five already.
 _MISSPELT_SAME = 0.1
 _MISSPELT_OTHER = 0.25
@@ -99,11 +101,17 @@ def read_sets(data: Path) -> list[MatchingSet]:
     Raises:
         ConfigError: There is none.
     """
-    records = list(_records(data, "matching*.jsonl"))
-    if not records:
+    sets = find_sets(data)
+    if not sets:
         raise ConfigError(f"{data} holds no matching*.jsonl to train the matcher on; name the folder of training rows.")
+    return sets
+
+
+def find_sets(data: Path) -> list[MatchingSet]:
+    """The same, where it is fine that there is none."""
     return [
-        MatchingSet(r["question"], r["correction"], tuple(r["same"]), tuple(r["near"]), file) for file, r in records
+        MatchingSet(r["question"], r["correction"], tuple(r["same"]), tuple(r["near"]), file)
+        for file, r in _records(data, "matching*.jsonl", _SET)
     ]
 
 
@@ -121,22 +129,25 @@ def read_wordings(data: Path) -> list[Wording]:
     """The answerable rows of our own policies that encoders may learn from, in the same places; none is fine."""
     return [
         Wording(str(Path(r["file"]).parent), r["question"], r["also"], r["answer"], frozenset(r["quotes"]))
-        for _, r in _records(data, "own_*.jsonl")
+        for _, r in _records(data, "own_*.jsonl", _WORDING)
         if r["answerable"] and r["question"] != r["also"] and str(Path(r["file"]).parent) not in HELD_OUT
     ]
 
 
-def _records(data: Path, pattern: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """File name and record of every line."""
+def _records(data: Path, pattern: str, fields: Mapping[str, type]) -> Iterator[tuple[str, Record]]:
+    """File name and record of every line; the fields are there, and their lists are not empty where texts are drawn."""
     folder = data / "train" if (data / "train").is_dir() else data
     for file in sorted(folder.glob(pattern)):
-        lines = file.read_text(encoding="utf-8").splitlines()
-        yield from ((file.name, json.loads(line)) for line in lines if line.strip())
+        for place, record in read_records(file):
+            require(record, fields, place)
+            if empty := next((name for name in ("same", "near") if name in fields and not record[name]), None):
+                raise ConfigError(f'{place} has no wordings in "{empty}"; add some or remove the line.')
+            yield file.name, record
 
 
 def matching_hash(sets: Sequence[MatchingSet], wordings: Sequence[Wording]) -> str:
     """A hash of all rows, for the manifest."""
-    rows = [*map(repr, sets), *(f"{w.employer}{w.question}{w.also}{w.answer}" for w in wordings)]
+    rows = [*map(repr, sets), *(repr((w.employer, w.question, w.also, w.answer, sorted(w.quotes))) for w in wordings)]
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 

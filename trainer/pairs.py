@@ -4,7 +4,8 @@ Enters: question rows over folders of policies (`trainer/rows.py`), and an embed
 can be saved and read again, and from them the datasets of one pass of training.
 
 Every question has two views: the pieces that reading chooses among (under their heading), and the chunks that retrieval
-ranks. Negatives are mined among the same employer's texts, as nobody is ever asked to tell employers apart.
+ranks. Negatives are mined among the same employer's texts, as nobody is ever asked to tell employers apart. For a
+rewording from a matching set the two views are the stored question and the stored answer.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from knowledge.embed import Embedder
 from knowledge.index import Snapshot
 from knowledge.pieces import pieces
+from trainer.matching import MatchingSet
 from trainer.rows import Row, employer_snapshot, is_gold, policy
 
 Vectors = NDArray[np.float32]
@@ -83,6 +85,22 @@ def pair_up(rows: Sequence[Row], snapshot: Snapshot, embedder: Embedder) -> list
             piece_view = _view(texts, gold, to_pieces)
             chunk_view = _view(chunks, sorted({cut[i][0] for i in gold}), to_chunks)
             found.append(Pair(row.question, row.employer, piece_view, chunk_view))
+    return found
+
+
+def pair_up_sets(sets: Sequence[MatchingSet], n: int, embedder: Embedder) -> list[Pair]:
+    """A pair for the n-th wording of every set; whatever file a set is from stands for its employer."""
+    found = []
+    for source in sorted({item.source for item in sets}):
+        own = [item for item in sets if item.source == source]
+        questions, answers = [item.question for item in own], [item.answer for item in own]
+        wordings = [item.same[n % len(item.same)] for item in own]
+        asked = embedder.embed(wordings)
+        near_questions, near_answers = asked @ embedder.embed(questions).T, asked @ embedder.embed(answers).T
+        found += [
+            Pair(wording, source, _view(questions, [i], near_questions[i]), _view(answers, [i], near_answers[i]))
+            for i, wording in enumerate(wordings)
+        ]
     return found
 
 

@@ -32,19 +32,28 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from bot.followup import follow_up, open_judge
 from bot.terminal import progress
-from config.settings import IndexSettings, Settings
+from config.settings import ReadingSettings, RetrievalSettings, Settings
 from exporter.manifest import Recipe, make_manifest, publishing, retriever_beside, write_manifest
 from knowledge.embed import Embedder, embedded_model, embedder_version, open_embedder
-from knowledge.features import PAIR_FEATURES, PIECE_FEATURES, QUESTION_FEATURES
+from knowledge.features import ASKED_AND_GIVEN, PAIR_FEATURES, PIECE_FEATURES, QUESTION_FEATURES
 from knowledge.first_look import FirstLook, best_windows
 from knowledge.pair import HEAD_FILE, open_pair_encoder, open_piece_head, open_tokenizer
 from knowledge.read import WEIGHTS_FILE, WINDOWS, Linear, Reader, Weights
-from knowledge.window import pair_input
-from trainer.choice import Example, Judged, cross_validated, fit_choice, fit_reading, hit_rates, summary
+from knowledge.window import MAX_HEADING, MAX_PIECE, MAX_QUESTION, MAX_WINDOW, pair_input
+from trainer.choice import (
+    Example,
+    Judged,
+    cross_validated,
+    cross_validated_choice,
+    fit_choice,
+    fit_reading,
+    summary,
+)
 from trainer.look import Looked, look
 from trainer.matching import matching_hash, read_sets, seen_sets
 from trainer.pair_training import BASE, DIMENSIONS, Schedule, Trained, mean, save_adapter, states_of, train_pairs
-from trainer.rows import HELD_OUT, OURS, Row, data_hash, follow_up_rows, read_rows
+from trainer.records import run
+from trainer.rows import OURS, Row, data_hash, follow_up_rows, held_out, read_rows, require_both
 from trainer.shown import Shown, ShownDraws
 
 _LICENCES = (
@@ -59,7 +68,7 @@ class ReaderSettings:
     """How the adapter is trained; `nearest_share` of the questions are shown the nearest wrong window."""
 
     seed: int = 0
-    epochs: float = 2.0
+    epochs: float = 1.2
     batch_size: int = 10
     learning_rate: float = 5e-4
     head_learning_rate: float = 2e-3
@@ -147,7 +156,7 @@ def fit(looked: Sequence[Looked], first_look: Linear, folder: Path, embedder: Em
     (folder / WEIGHTS_FILE).write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
     judged = cross_validated(closer)
     return {
-        "first_look": hit_rates([one.example for one in looked], first_look),
+        "first_look": {**cross_validated_choice([one.example for one in looked])},
         "cross_validated": summary(judged),
         **{f"cross_validated {kind}": summary(some) for kind, some in _by_kind(judged).items()},
     }
@@ -176,34 +185,44 @@ def read_closer(looked: Sequence[Looked], reader: Reader) -> list[Example]:
     return found
 
 
-def all_rows(data: Path) -> list[Row]:
-    """Questions, and follow-ups as serving words them for the reader, with the judge that ships."""
-    judge = open_judge(Settings().parts_dir / "followup")
-    return [*read_rows(data), *follow_up_rows(data, lambda asked, turns: follow_up(asked, turns, judge).text)]
+def all_rows(data: Path, parts: Path) -> list[Row]:
+    """Questions, and follow-ups as serving searches with them: by the judge among `parts`, else by the shipped one."""
+    beside = parts / "followup"
+    judge = open_judge(beside if beside.is_dir() else Settings().parts_dir / "followup")
+    return [*read_rows(data), *follow_up_rows(data, lambda asked, turns: follow_up(asked, turns, judge))]
 
 
-def is_trained_on(row: Row) -> bool:
-    """Whether the adapter learns from a row; the linear models are fitted on the others."""
-    return row.employer.startswith(OURS) and row.employer not in HELD_OUT
+def divide(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """The rows that the adapter learns from, and those that the linear models are fitted on."""
+    left_out = held_out(row.employer for row in rows)
+    seen = [row for row in rows if row.employer.startswith(OURS) and row.employer not in left_out]
+    return seen, [row for row in rows if not row.employer.startswith(OURS) or row.employer in left_out]
 
 
-def recipe(data: Path, retriever: Path | None = None) -> Recipe:
-    """What decides the weights, known without training.
+def recipe(data: Path, retriever: Path) -> Recipe:
+    """What decides the weights, known without training: `retriever` lies in the folder of the parts it builds on.
 
     Raises:
         ConfigError: There are no rows, or no matching sets, or a line is neither.
     """
-    settings, rows, sets = ReaderSettings(), all_rows(data), read_sets(data)
-    hashes = data_hash(rows, data) + matching_hash(sets, ())
+    settings, rows, sets = ReaderSettings(), all_rows(data, retriever.parent), read_sets(data)
+    hashes = data_hash(rows, data) + matching_hash(sets, ()) + "\0".join(row.tempting for row in rows)
+    features = f"{PIECE_FEATURES}{PAIR_FEATURES}{QUESTION_FEATURES}{ASKED_AND_GIVEN}"
     return Recipe(
         part="reader",
         command="python -m trainer.reader --data samples/training --out models/starter/reader",
-        base=f"{BASE} {embedder_version(embedded_model(), retriever or IndexSettings().adapter)}",
+        base=f"{BASE} {embedder_version(embedded_model(), retriever)}",
         rows=len(rows) + len(sets),
-        employers=tuple(sorted({row.employer for row in rows if is_trained_on(row)})),
+        employers=tuple(sorted({row.employer for row in divide(rows)[0]})),
         data_sha256=hashlib.sha256(hashes.encode()).hexdigest(),
         seed=settings.seed,
-        settings=json.loads(json.dumps(asdict(settings))),
+        settings={
+            **json.loads(json.dumps(asdict(settings))),
+            "features": hashlib.sha256(features.encode()).hexdigest(),
+            "windows": [WINDOWS, MAX_QUESTION, MAX_HEADING, MAX_PIECE, MAX_WINDOW],
+            "reading": ReadingSettings().model_dump(exclude={"min_probability"}),
+            "retrieval": RetrievalSettings().model_dump(),
+        },
     )
 
 
@@ -219,10 +238,11 @@ def main() -> None:
     embedder = open_embedder(adapter=adapter)
     planned = recipe(arguments.data, adapter)
     work = arguments.work / f"reader-{planned.digest}"  # another recipe does not go on from these checkpoints
-    rows = all_rows(arguments.data)
-    unseen = look([row for row in rows if not is_trained_on(row)], arguments.data, embedder)
+    seen_rows, unseen_rows = divide(all_rows(arguments.data, adapter.parent))
+    require_both(arguments.data, seen_rows, unseen_rows)
+    unseen = look(unseen_rows, arguments.data, embedder)
     first_look = fit_choice([one.example for one in unseen])
-    seen = look([row for row in rows if is_trained_on(row)], arguments.data, embedder)
+    seen = look(seen_rows, arguments.data, embedder)
     trained = train(seen, first_look, arguments.data, ReaderSettings(), adapter, work / "checkpoint.pt")
     with publishing(arguments.out) as folder:
         save_adapter(trained.model, folder)
@@ -241,4 +261,4 @@ def _named(model: Linear, names: Sequence[str]) -> dict[str, JsonValue]:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

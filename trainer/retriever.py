@@ -1,15 +1,16 @@
 """Train the embedder's LoRA adapter, so that questions lie near the texts that answer them.
 
-Enters: question rows over folders of policies (`trainer/rows.py`). Leaves: a folder with the adapter, as peft saves it,
-and its manifest: rows, their hash, seed, settings, and hit rates on employers that it has not seen.
-Run: `python -m trainer.retriever --data samples/training --out models/starter/retriever` (about 20 minutes on two
-cores). Killed at any point, the same command goes on from the last checkpoint below `--work`.
+Enters: question rows over folders of policies (`trainer/rows.py`), and matching sets (`trainer/matching.py`), so that
+HR's answers are found too. Leaves: a folder with the adapter, as peft saves it, and its manifest: rows, their hash,
+seed, settings, and hit rates on employers that it has not seen.
+Run: `python -m trainer.retriever --data samples/training --out models/starter/retriever` (half an hour on two cores).
+Killed at any point, the same command goes on from the last checkpoint below `--work`.
 
 Passes alternate with mining: the first pass learns from what the untrained embedder puts nearest though it does not
-answer, the next from what the adapter so far does (Xiong et al. 2021, ANCE). All questions of a batch are about one
-employer, so the other questions' answers are wrong answers too, and such as a search meets (Hofstätter et al. 2021,
-topic-aware sampling): a mixed batch would count another employer's rule on the same matter as wrong. A text that
-answers a question is never counted against it, whichever question it was drawn for.
+answer, the next, over the other wording of each question, from what the adapter so far does (Xiong et al. 2021, ANCE).
+All questions of a batch are about one employer, so the other questions' answers are wrong answers too, and such as a
+search meets (Hofstätter et al. 2021, topic-aware sampling): a mixed batch would count another employer's rule on the
+same matter as wrong. A text that answers a question is never counted against it, whichever it was drawn for.
 
 After training, the vectors are others: train what builds on them again (`quantahr train --starter`).
 """
@@ -17,6 +18,7 @@ After training, the vectors are others: train what builds on them again (`quanta
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shutil
 from collections.abc import Sequence
@@ -32,7 +34,17 @@ from bot.terminal import OnStep, progress
 from exporter.manifest import Recipe, make_manifest, publishing, write_manifest
 from knowledge.embed import open_embedder
 from trainer.hits import hits
-from trainer.pairs import Pair, Sampling, make_datasets, make_pairs, read_pairs, right_texts, save_pairs
+from trainer.matching import MatchingSet, find_sets, matching_hash, seen_sets
+from trainer.pairs import (
+    Pair,
+    Sampling,
+    make_datasets,
+    make_pairs,
+    pair_up_sets,
+    read_pairs,
+    right_texts,
+    save_pairs,
+)
 from trainer.ranking import (
     BASE,
     AdapterTrainer,
@@ -44,7 +56,8 @@ from trainer.ranking import (
     open_model,
     save_adapter,
 )
-from trainer.rows import HELD_OUT, OURS, Row, data_hash, read_rows, standalone_rows
+from trainer.records import run
+from trainer.rows import OURS, Row, data_hash, held_out, read_rows, require_both, standalone_rows
 
 _LICENCES = (
     "trained on policies and questions of our own writing alone; under the terms of this repository",
@@ -55,7 +68,7 @@ _LOGGED_EVERY = 5
 
 @dataclass(frozen=True)
 class RetrieverSettings:
-    """How the adapter is trained: one pass over all questions for each learning rate, mined anew before each.
+    """How the adapter is trained: a pass for each learning rate, each over its share of the wordings, mined anew.
 
     `max_tokens` cuts longer texts (word pieces); `group_size` texts of similar length are encoded at a time.
     """
@@ -83,20 +96,26 @@ class RetrieverSettings:
         return Lora(self.lora_r, self.lora_alpha, self.lora_dropout)
 
 
-def train(rows: Sequence[Row], data: Path, settings: RetrieverSettings, work: Path) -> tuple[Path, list[float]]:
+def train(
+    rows: Sequence[Row], sets: Sequence[MatchingSet], data: Path, settings: RetrieverSettings, work: Path
+) -> tuple[Path, list[float]]:
     """All passes; returns the folder of the last one's adapter (32 bit) and the losses on the way.
 
     What is done already below `work` is not done again.
     """
     adapter: Path | None = None
     losses: list[float] = []
-    for n in range(len(settings.learning_rates)):
+    passes = len(settings.learning_rates)
+    for n in range(passes):
         folder = work / f"pass-{n + 1}"
         mined = folder / "pairs.json"
         if not mined.is_file():
             folder.mkdir(parents=True, exist_ok=True)
-            save_pairs(make_pairs(rows, data, open_embedder(adapter=adapter)), mined)
-        with progress(f"Retriever, pass {n + 1} of {len(settings.learning_rates)}") as on_step:
+            embedder = open_embedder(adapter=adapter)
+            # Neighbouring rows are two wordings of one question, so with two passes each sees one of them.
+            pairs = make_pairs(rows[n::passes], data, embedder) + pair_up_sets(sets, n, embedder)
+            save_pairs(pairs, mined)
+        with progress(f"Retriever, pass {n + 1} of {passes}") as on_step:
             losses += train_pass(read_pairs(mined), settings, n, folder, start_from=adapter, on_step=on_step)
         adapter = folder / "adapter"
     if adapter is None:
@@ -176,22 +195,30 @@ class _Shown(TrainerCallback):
 
 
 def training_rows(data: Path) -> list[Row]:
-    """The rows over policies of our own that it is trained on."""
+    """The rows over policies of our own that it is trained on.
+
+    Raises:
+        ConfigError: There are none, or none to measure on.
+    """
     rows = [*read_rows(data), *standalone_rows(data)]
-    return [row for row in rows if row.employer.startswith(OURS) and row.employer not in HELD_OUT]
+    unseen = held_out(row.employer for row in rows)
+    seen = [row for row in rows if row.employer.startswith(OURS) and row.employer not in unseen]
+    require_both(data, seen, [row for row in rows if row.employer in unseen])
+    return seen
 
 
 def recipe(data: Path, settings: RetrieverSettings | None = None) -> Recipe:
     """What decides the weights, known without training."""
     chosen = settings or RetrieverSettings()
-    rows = training_rows(data)
+    rows, sets = training_rows(data), seen_sets(find_sets(data))
+    hashes = data_hash(rows, data) + matching_hash(sets, ())
     return Recipe(
         part="retriever",
         command="python -m trainer.retriever --data samples/training --out models/starter/retriever",
         base=f"{BASE} {open_embedder().version}",
-        rows=len(rows),
+        rows=len(rows) + len(sets),
         employers=tuple(sorted({row.employer for row in rows})),
-        data_sha256=data_hash(rows, data),
+        data_sha256=hashlib.sha256(hashes.encode()).hexdigest(),
         seed=chosen.seed,
         settings=json.loads(json.dumps(asdict(chosen))),
     )
@@ -199,7 +226,9 @@ def recipe(data: Path, settings: RetrieverSettings | None = None) -> Recipe:
 
 def measure(data: Path, adapter: Path) -> dict[str, JsonValue]:
     """Hit rates on the employers held out, beside those of the untrained embedder."""
-    rows = [row for row in read_rows(data) if row.employer in HELD_OUT]
+    rows = read_rows(data)
+    unseen = held_out(row.employer for row in rows)
+    rows = [row for row in rows if row.employer in unseen]
     return {
         "questions": sum(bool(row.quotes) for row in rows),
         "untrained": hits(rows, data, open_embedder()),
@@ -220,7 +249,8 @@ def main() -> None:
     )
     planned = recipe(arguments.data, settings)
     work = arguments.work / f"retriever-{planned.digest}"  # another recipe does not go on from these checkpoints
-    adapter, losses = train(training_rows(arguments.data), arguments.data, settings, work)
+    rows, sets = training_rows(arguments.data), seen_sets(find_sets(arguments.data))
+    adapter, losses = train(rows, sets, arguments.data, settings, work)
     with publishing(arguments.out) as folder:
         # Half precision moves no vector by more than 1e-3, and the file is half as large.
         model = open_model(settings.lora, settings.max_tokens)
@@ -233,4 +263,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

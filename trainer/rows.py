@@ -12,30 +12,41 @@ its other fields are two wordings (`question`, `also`), `answerable`, and the `q
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from bot.followup import Search
 from config.errors import ConfigError, DocumentError
 from config.settings import DocumentSettings, IndexSettings
 from knowledge.embed import Embedder
 from knowledge.index import Snapshot, make_snapshot
 from knowledge.load import find_documents
-from knowledge.pieces import Piece, PieceKind
+from knowledge.pieces import Piece
 from knowledge.prepare import prepare
+from trainer.records import Record, read_records, require
 
 _log = logging.getLogger(__name__)
 _TRAIN = "train/"
 # Policies of our own writing: what is trained on these alone is under the product's own terms.
 OURS = f"{_TRAIN}policies/"
-# Employers that no encoder is trained on: they are reported on, and calibration needs texts that are new to it.
+# Employers of ours that no encoder is trained on: they are reported on, and calibration needs texts that are new to it.
 HELD_OUT = frozenset(
-    f"{OURS}{name}" for name in ("city-of-larkwell", "kavya-in", "nordlys-dk", "protea-za", "tern-airlines")
+    f"{OURS}{name}"
+    for name in (
+        "city-of-larkwell",
+        "civic-lantern",
+        "halden-research",
+        "kavya-in",
+        "kestrel-clinics",
+        "nordlys-dk",
+        "protea-za",
+        "quillstack",
+        "tern-airlines",
+    )
 )
 # An employer's policies are one level below these.
 _EMPLOYERS_IN = (OURS, "handbooks/")
@@ -44,15 +55,22 @@ _NOT_USED = frozenset({"", "handbooks/p2pu"})
 # Where a handbook comes from and its licence lie beside its policies, and are none.
 _TERMS = ("SOURCE", "LICENSE")
 _SHORTEST_MATCH = 8
+_FIELDS = {"file": str, "question": str, "also": str, "answerable": bool, "quotes": list}
+_OF_A_THREAD = {"standalone": str}
 
 
 @dataclass(frozen=True)
 class Row:
-    """A question over one employer's policies; `quotes` is empty when nothing answers it."""
+    """A question over one employer's policies; `quotes` is empty when nothing answers it.
+
+    `tempting` is then the stretch that looks like an answer. A follow-up has its `search`: with what it is retrieved.
+    """
 
     employer: str
     question: str
     quotes: tuple[str, ...]
+    tempting: str = field(default="", repr=False)
+    search: Search | None = field(default=None, repr=False)
 
 
 def read_rows(data: Path) -> list[Row]:
@@ -66,7 +84,8 @@ def read_rows(data: Path) -> list[Row]:
     found = []
     for record, employer, quotes in _records(data):
         if "turns" not in record:
-            found += [Row(employer, wording, quotes) for wording in (record["question"], record["also"])]
+            tempting = "" if quotes else record.get("tempting", "")
+            found += [Row(employer, wording, quotes, tempting) for wording in (record["question"], record["also"])]
     return found
 
 
@@ -89,8 +108,8 @@ class Said:
     text: str
 
 
-def follow_up_rows(data: Path, searched: Callable[[str, Sequence[Said]], str]) -> list[Row]:
-    """Follow-ups of threads, both wordings, in the words that they are searched with: `searched(question, turns)`.
+def follow_up_rows(data: Path, searched: Callable[[str, Sequence[Said]], Search]) -> list[Row]:
+    """Follow-ups of threads, both wordings, as they are searched with: `searched(question, turns)`.
 
     Raises:
         ConfigError: As `read_rows`.
@@ -99,30 +118,49 @@ def follow_up_rows(data: Path, searched: Callable[[str, Sequence[Said]], str]) -
     for record, employer, quotes in _records(data):
         if "turns" in record:
             turns = [Said(turn["role"], turn["text"]) for turn in record["turns"]]
-            asked = (record["question"], record["also"])
-            found += [Row(employer, searched(wording, turns), quotes) for wording in asked]
+            for wording in (record["question"], record["also"]):
+                search = searched(wording, turns)
+                found.append(Row(employer, search.text, quotes, search=search))
     return found
 
 
-def _records(data: Path) -> Iterator[tuple[dict[str, Any], str, tuple[str, ...]]]:
+def _records(data: Path) -> Iterator[tuple[Record, str, tuple[str, ...]]]:
     """The records that are questions over an employer's policies, each with the employer and the quotes that answer."""
     files = row_files(data)
     if not files:
         raise ConfigError(f"There are no training rows (*.jsonl) in {data}; name a folder such as samples/training.")
     for file in files:
-        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-            try:
-                record = json.loads(line)
-                if "quotes" not in record or "file" not in record:
-                    continue
-                employer = _employer(record["file"])
-                quotes = tuple(record["quotes"]) if record["answerable"] else ()
-            except (ValueError, LookupError, TypeError) as error:
-                raise ConfigError(
-                    f"Line {number} of {file} is no training row ({error}); mend or remove it."
-                ) from error
+        for place, record in read_records(file):
+            if "quotes" not in record or "file" not in record:
+                continue  # of another kind: a matching set, or a message
+            require(record, _FIELDS, place)
+            require(record, _OF_A_THREAD if "turns" in record else {}, place)
+            employer = _employer(record["file"])
             if employer not in _NOT_USED and policy(data, record["file"]).is_file():
-                yield record, employer, quotes
+                yield record, employer, tuple(record["quotes"]) if record["answerable"] else ()
+
+
+def held_out(employers: Iterable[str]) -> frozenset[str]:
+    """Those of the employers that no encoder is trained on: the named ones, or else every fifth, at least one.
+
+    Which ones these are depends on the names alone, so that another employer's rows do not move them.
+    """
+    ours = {employer for employer in employers if employer.startswith(OURS)}
+    by_chance = sorted(ours, key=lambda name: hashlib.sha256(name.encode()).digest())
+    return HELD_OUT & ours or frozenset(by_chance[: max(1, len(ours) // 5)])
+
+
+def require_both(data: Path, seen: Sequence[Row], unseen: Sequence[Row]) -> None:
+    """Check that there is something to learn from, and something else to measure on.
+
+    Raises:
+        ConfigError: One of them is missing.
+    """
+    if not seen or not unseen:
+        raise ConfigError(
+            f"{data} holds rows over the policies of too few employers: one is held out to measure on, the others are "
+            "learned from. Divide policies/ into at least two folders, with rows over each."
+        )
 
 
 def row_files(data: Path) -> list[Path]:
@@ -175,12 +213,16 @@ def _policies(folder: Path) -> list[Path]:
 
 
 def is_gold(piece: Piece, quotes: Sequence[str]) -> bool:
-    """Whether a piece lies in one of the quotes, or holds one, compared on letters and digits."""
+    """Whether a piece is one of the quotes, lies in one, or holds one, compared on letters and digits.
+
+    A short one ("Yes", "A | 5") lies in a text by chance, so it must be the whole quote.
+    """
     text = _squash(piece.text)
-    shortest = 1 if piece.kind is PieceKind.TABLE_ROW else _SHORTEST_MATCH
     wanted = [_squash(quote) for quote in quotes]
     return any(
-        (len(text) >= shortest and text in quote) or (len(quote) >= _SHORTEST_MATCH and quote in text)
+        text == quote
+        or (len(text) >= _SHORTEST_MATCH and text in quote)
+        or (len(quote) >= _SHORTEST_MATCH and quote in text)
         for quote in wanted
     )
 

@@ -2,9 +2,10 @@
 
 Enters: questions that were looked over (`trainer/look.py`), and matching sets. Leaves: batches of `Shown`.
 
-A question is shown one window that answers it and two that only look as if, or three when nothing answers: the nearest
-mostly, which is where the tempting text stands, and others by chance. A matching set is shown as its correction, once
-beside a question that it answers and once beside one that only sounds alike.
+A question is shown one window that answers it and two that only look as if, or three when nothing answers: the one with
+the tempting text, where the row names it, else mostly the nearest, and others by chance. A matching set is shown as
+serving reads it, the correction under its question: once beside another wording that it answers, once beside one that
+only sounds alike.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from knowledge.first_look import best_windows
+from knowledge.first_look import PlacedWindow, best_windows
 from knowledge.pieces import pieces
 from knowledge.read import Linear
 from knowledge.window import Window, windows
+from trainer.choice import Example
 from trainer.look import Looked
 from trainer.matching import MatchingSet
+from trainer.rows import is_gold
 
 # Windows beyond these are too far off to teach anything.
 _FARTHEST = 8
@@ -38,11 +41,15 @@ class Shown:
 
 @dataclass(frozen=True)
 class _Near:
-    """A question's windows that answer and those that do not, each with its gold, best look first."""
+    """A question's windows that answer and those that do not, each with its gold, best look first.
+
+    `is_tempting` says that the first of those that do not holds the text that tempts.
+    """
 
     question: str
     right: tuple[tuple[Window, tuple[bool, ...]], ...]
     wrong: tuple[tuple[Window, tuple[bool, ...]], ...]
+    is_tempting: bool
 
 
 class ShownDraws:
@@ -60,7 +67,7 @@ class ShownDraws:
         near = [_near(one, first_look) for one in looked]
         # Where retrieval missed the answer there is nothing to show, and "nothing answers" would be a lie.
         self.questions = [n for n, one in zip(near, looked, strict=True) if n.right or not one.example.row.quotes]
-        self._corrections = [(one, windows("", pieces(one.answer), tokenizer)) for one in sets]
+        self._corrections = [(one, windows(one.question, pieces(one.answer), tokenizer)) for one in sets]
         self._nearest_share = nearest_share
         self._rng = rng
         self._order: list[int] = []
@@ -69,7 +76,8 @@ class ShownDraws:
     def batch(self, size: int) -> list[Shown]:
         """The next `size` questions; with every second batch a matching set."""
         if len(self._order) < size:
-            self._order = self._rng.sample(range(len(self.questions)), len(self.questions))
+            again = self._rng.sample(range(len(self.questions)), len(self.questions))
+            self._order = [*again, *self._order]  # taken from the end
         shown = [self._show(self.questions[self._order.pop()]) for _ in range(min(size, len(self._order)))]
         self._steps += 1
         if self._corrections and self._steps % 2:
@@ -87,7 +95,7 @@ class ShownDraws:
 
     def _show(self, near: _Near) -> Shown:
         right = [self._rng.choice(near.right[:2])] if near.right else []
-        nearest = 1 if self._rng.random() < self._nearest_share else 0
+        nearest = 1 if near.is_tempting or self._rng.random() < self._nearest_share else 0
         count = 3 - len(right)
         rest = near.wrong[nearest:]
         wrong = [*near.wrong[:nearest], *self._rng.sample(rest, min(count - nearest, len(rest)))]
@@ -95,7 +103,7 @@ class ShownDraws:
 
     def _show_correction(self) -> list[Shown]:
         one, correction = self._rng.choice(self._corrections)
-        asked = ((self._rng.choice((one.question, *one.same)), True), (self._rng.choice(one.near), False))
+        asked = ((self._rng.choice(one.same), True), (self._rng.choice(one.near), False))
         return [
             Shown(question, tuple(correction), tuple((is_right,) * len(window.pieces) for window in correction))
             for question, is_right in asked
@@ -105,9 +113,19 @@ class ShownDraws:
 def _near(looked: Looked, first_look: Linear) -> _Near:
     example = looked.example
     scored = best_windows(looked.placed, first_look(example.candidates.features))
-    marked = [(at.window, tuple(bool(gold) for gold in example.is_gold[at.pieces])) for at in scored]
+    tempts = [_tempts(example, at) for at in scored]
+    # Where the window that tempts was found, it comes first.
+    order = sorted(range(len(scored)), key=lambda i: not tempts[i])
+    marked = [(scored[i].window, tuple(bool(gold) for gold in example.is_gold[scored[i].pieces])) for i in order]
     return _Near(
         example.row.question,
         tuple(one for one in marked if any(one[1])),
         tuple([one for one in marked if not any(one[1])][:_FARTHEST]),
+        any(tempts),
     )
+
+
+def _tempts(example: Example, at: PlacedWindow) -> bool:
+    """Whether a window holds the text that looks like an answer to a question without one."""
+    tempting = example.row.tempting
+    return bool(tempting) and any(is_gold(example.candidates.pieces[i], (tempting,)) for i in at.pieces)

@@ -15,13 +15,15 @@ retriever that lies beside them (`retriever_beside`). Every part's module has a 
 
 from __future__ import annotations
 
+import fcntl
 import importlib
 import logging
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -39,6 +41,7 @@ from exporter.manifest import (
 )
 
 _log = logging.getLogger(__name__)
+LOCK = ".training.lock"
 _LOW_PRIORITY = 10
 # glibc gives large tensors back to the system as they are freed, and the system hands their pages out anew, zeroed, at
 # the next step: a third of the training time, measured. So it is told to keep them (mallopt(3); bytes).
@@ -75,20 +78,41 @@ def rebuild(
 
     Raises:
         ConfigError: There is no data.
-        TrainingError: A part's training failed; those before it are done.
+        TrainingError: A part's training failed; those before it are done. Or another process trains into `out`.
     """
     if not data.is_dir():
         raise ConfigError(f"There is no folder {data} with training rows; name one with --data.")
-    outcomes = []
-    for number, part in enumerate((part for part in PARTS if part in parts), 1):
-        on_part(part, number)
-        began = time.monotonic()
-        current = None if force else current_manifest(out / part, data)
-        state = State.UNCHANGED if current else State.REBUILT
-        manifest = current or _build(part, data, out)
-        size = sum(path.stat().st_size for path in (out / part).rglob("*") if path.is_file())
-        outcomes.append(Outcome(state, round(time.monotonic() - began, 1), size, manifest))
+    with _alone(out):
+        outcomes = []
+        for number, part in enumerate((part for part in PARTS if part in parts), 1):
+            on_part(part, number)
+            began = time.monotonic()
+            current = None if force else current_manifest(out / part, data)
+            state = State.UNCHANGED if current else State.REBUILT
+            manifest = current or _build(part, data, out)
+            size = sum(path.stat().st_size for path in (out / part).rglob("*") if path.is_file())
+            outcomes.append(Outcome(state, round(time.monotonic() - began, 1), size, manifest))
     return outcomes
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Keep another process from training into the same folder; a crash lets go of it too."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = (out / LOCK).open("a")
+    except OSError as error:
+        raise TrainingError(
+            f"{out} cannot be written to ({error.strerror}); name another folder with --out."
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise TrainingError(
+                f"Another process is training into {out}; wait until it is done, or stop it."
+            ) from error
+        yield
 
 
 def current_manifest(folder: Path, data: Path) -> Manifest | None:

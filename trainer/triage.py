@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -40,6 +39,7 @@ from config.errors import ConfigError
 from config.settings import IndexSettings
 from exporter.manifest import Recipe, make_manifest, publishing, retriever_beside, write_manifest
 from knowledge.embed import Embedder, embedded_model, embedder_version, open_embedder
+from trainer.records import Record, read_records, require, run
 
 LICENCES = ("rows of our own writing alone; under the terms of this repository",)
 _MESSAGES, _MORE, _BLIND = "triage.jsonl", "triage_more.jsonl", "triage_blind.jsonl"
@@ -58,7 +58,7 @@ class TriageSettings:
     questions: int = 2_400
     question_weight: float = 0.5
     sentence_weight: float = 0.5
-    most_questions_flagged: float = 0.005
+    most_questions_flagged: float = 0.01
     most_look_alikes_flagged: float = 0.05
 
 
@@ -157,12 +157,22 @@ def read_rows(data: Path, name: str, seed: int | None = None) -> list[Message]:
     file = next((folder / name for folder in (data, data / "train") if (folder / name).is_file()), None)
     if file is None:
         return []
-    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    rows = [_message(place, record) for place, record in read_records(file)]
     folds = _folds([row["category"] for row in rows], seed) if seed is not None else [-1] * len(rows)
     return [
         Message(row["text"], ORDINARY if row["expect"] == Handling.ANSWER else row["category"], row["category"], fold)
         for row, fold in zip(rows, folds, strict=True)
     ]
+
+
+def _message(place: str, record: Record) -> Record:
+    require(record, {"text": str, "category": str, "expect": str}, place)
+    if record["expect"] != Handling.ANSWER and record["category"] not in HANDLING_OF:
+        raise ConfigError(
+            f"{place} has the unknown category {record['category']!r}; known are {', '.join(HANDLING_OF)}, and others "
+            'for look-alikes, with "expect": "answer".'
+        )
+    return record
 
 
 def _folds(kinds: Sequence[str], seed: int) -> list[int]:
@@ -178,7 +188,7 @@ def _folds(kinds: Sequence[str], seed: int) -> list[int]:
 def _questions(data: Path, settings: TriageSettings) -> list[Message]:
     """A sample of ordinary questions over policies, an employer's in one fold; those that a rule flags are left out."""
     files = sorted({*data.glob("own_*.jsonl"), *(data / "train").glob("own_*.jsonl")})
-    rows = [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+    rows = [row for file in files for _, row in read_records(file)]
     asked = [(Path(row["file"]).parent.name, row[wording]) for row in rows for wording in ("question", "also")]
     employers = sorted({employer for employer, _ in asked})
     chosen = np.random.default_rng(settings.seed).permutation(len(asked))[: settings.questions]
@@ -310,4 +320,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

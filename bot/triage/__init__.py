@@ -119,7 +119,4 @@ def _by_rules(text: str) -> str:
 
 
 def _category(said: str, cues: tuple[Cue, ...]) -> str:
-    for cue in cues:
-        if cue.pattern.search(said) and not (cue.unless and cue.unless.search(said)):
-            return cue.category
-    return ""
+    return next((cue.category for cue in cues if cue.is_in(said)), "")

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from bot.triage.cues import table
 
+# "Suicide prevention training" is a topic; "I am thinking about suicide. Is there training?" is not.
+_NO_TOPIC = r"(?! (?:prevention|training|awareness|policy|clause|exclusion)\b)"
+
 # Danger to life comes first, whatever else a message says.
 CRISIS = (
     *table(
@@ -17,7 +20,7 @@ CRISIS = (
         r"|their) (?:own )?life)",
         r"(?:am|feel|feeling|is|was|been|felt|having|have|had|get|getting|these|so) (?:\w+ )?suicidal",
         r"(?:thoughts? of|thinking (?:of|about)|think about|considering|attempted|commit|planning"
-        r"|tried) (?:\w+ )?suicide\b",
+        r"|tried) (?:\w+ )?suicide\b" + _NO_TOPIC,
         r"(?:do|does|did) not (?:really |even )?want to (?:be alive|exist|wake up|be here anymore|be around anymore"
         r"|go on"
         r"|live (?:anymore|like this|this life|with this pain)|live\s*(?:$|[.,!?;\n]))",
@@ -51,15 +54,12 @@ CRISIS = (
         r"(?:message|text|note|letter|call)(?:ed)? {gap}saying goodbye",
         r"(?:will|would) not make it to (?:\d\d\b|christmas|my birthday|next)",
         r"(?:nobody|no one) would (?:\w+ )?(?:notice|care|miss me|mind) if i (?:was|were|am|died|did not|disappeared)",
-        r"(?:started|am|been|keep|keeps|still) (?:to )?(?:self-? ?harm(?:ing)?|cutting again)",
-        unless=r"(?:suicide|self-? ?harm) (?:prevention|training|awareness|policy|clause|exclusion|hotline number)",
+        r"(?:started|am|been|keep|keeps|still) (?:to )?(?:self-? ?harm\w*\b" + _NO_TOPIC + r"|cutting again)",
     ),
     *table(
         "crisis",
-        r"i (?:have )?(?:hurt|cut|burn(?:ed|t)?) myself",
-        unless=r"{wide}myself {gap}(?:lift|slip|trip|fall|fell|on the|on a|with a|with the|moving|carrying|accident"
-        r"|claim"
-        r"|insurance|workers|stairs|machine|first aid|report)",
+        r"i (?:have )?(?:hurt|cut|burn(?:ed|t)?) myself(?! {gap}(?:lift|slip|trip|fall|fell|on the|on a|with a"
+        r"|with the|moving|carrying|accident|claim|insurance|workers|stairs|machine|first aid|report))",
     ),
     *table(  # domestic violence
         "crisis",
@@ -68,6 +68,7 @@ CRISIS = (
         r"|threaten|lock|controls|follow|burn|shov|push)\w*(?: {gap}(?:me|us|her|the kids)\b)",
         r"{partner} (?:\w+ ){0,3}(?:will|going to|wants to|tried to|threatened to) (?:kill|hurt|find|finish|stab"
         r"|shoot) ?(?:me|her|us)?",
+        r"{partner} (?:\w+ ){0,3}would kill (?:me|her|us)\b",
         r"{partner} (?:\w+ ){0,3}(?:is|are) (?:\w+ )?(?:violent|abusive|dangerous|outside (?:the|my|our))",
         r"{partner} {gap}(?:found|knows|finds) (?:out )?where (?:i|she|we) live",
         r"(?:leave|flee|escape|get away from|get out of|left|fled) (?:home|my home|him|her|the house|{partner}) "
@@ -77,12 +78,14 @@ CRISIS = (
         r"(?:not|never|un) ?(?:be |feel )?safe (?:at home|to go home|to go back|in my (?:own )?home)",
         r"(?:i am|i have been|i was|my \w+ is|she is|experiencing|suffering|victim of|survivor of|escaping|fleeing"
         r"|because of) "
-        r"(?:\w+ ){0,5}domestic (?:abuse|violence)",
+        r"(?:(?!employees? affected)\w+ ){0,5}domestic (?:abuse|violence)",
+        r"i am (?:an|one of (?:the|these|those|your)) employees? affected by domestic",
         r"(?:he|she) (?:takes? (?:all )?my (?:wages|money|salary|phone)|checks my phone|(?:\w+ )?hurts? me (?:badly"
         r"|again|at home|last))",
         r"(?:he|she|they) (?:says|said|threatened|is going|wants|will) {gap}(?:kill|finish) (?:me|her|him|us|the kids"
         r"|my)\b",
-        unless=r"employees? affected by domestic",
+        r"(?:the|that|this) (?:\w+ )?(?:man|men|woman|women|neighbou?r|stalker|father|ex) (?:\w+ )?(?:says|said"
+        r"|threatened|is going|wants|will) {gap}kill (?:me|her|him|us|the kids|my)\b",
     ),
     *table(  # danger now
         "crisis",
@@ -97,7 +100,8 @@ CRISIS = (
         r"|policy))",
         r"i (?:can not breathe|think i am having a (?:heart attack|stroke)|am having a (?:heart attack|stroke))",
         r"(?:severe|bad|crushing|have|having|got) chest pains?(?= {gap}(?:now|breath|arm|help|right))",
-        unless=r"(?:what|who|how) {gap}(?:if|when) (?:someone|somebody|a colleague|an employee|a visitor)",
+        unless=r"(?:what|who|how) {gap}(?:if|when) (?:someone|somebody|a colleague|an employee|a visitor)\b"
+        r"[^.?!\n]{0,40}",
     ),
     *table(  # the same in other languages
         "crisis",

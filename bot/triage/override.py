@@ -62,7 +62,7 @@ INJECTION = (
         r"i am (?:the|your|a) (?:developer|creator|administrator|admin|owner|programmer) of (?:this|the|you)"
         r"|debugging\. ",
         r"share personal data",
-        r"let(?: us|s|'s)? play a game|approve my (?:raise|promotion|leave|expenses?|request)\s*(?:$|[.!])",
+        r"let(?: us|s| 's)? play a game|approve my (?:raise|promotion|leave|expenses?|request)\s*(?:$|[.!])",
         r"authori[sz]es you|acting on behalf of {wide}(?:access|authori|treat|list|open)",
         r"(?:vergiss|ignoriere?|missachte|umgehe?) (?:\w+ ){1,3}(?:anweisungen|regeln|vorgaben|instruktionen)"
         r"|(?:oublie[sz]?|ignore[sz]?) (?:\w+ ){1,3}(?:consignes|instructions|regles)"

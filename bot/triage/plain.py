@@ -12,9 +12,11 @@ from __future__ import annotations
 import re
 import unicodedata
 
+# What keyboards and phones write for one; "´" goes first, as Unicode's own folding makes a space of it.
+_APOSTROPHES = "‘’‛ʹʻʼʽ´`＇｀′‵"
 _FOLD = str.maketrans(
     {
-        **dict.fromkeys("‘’ʼ´`＇′", "'"),
+        **dict.fromkeys(_APOSTROPHES, "'"),
         **dict.fromkeys("“”„«»", '"'),
         **dict.fromkeys("‐‑‒–—―", "-"),
         # Cyrillic and Greek letters that pass for Latin ones; only used within words that also have Latin letters.
@@ -98,7 +100,7 @@ _INNOCENT = frozenset(
 
 def plain(text: str) -> str:
     """The plain form. Example: "I’M being bullyed 😢" gives "i am being bullied 😢"."""
-    folded = unicodedata.normalize("NFKC", text).translate(_FOLD).casefold()
+    folded = unicodedata.normalize("NFKC", text.replace("´", "'")).translate(_FOLD).casefold()
     decomposed = unicodedata.normalize("NFKD", folded)
     visible = "".join(c for c in decomposed if unicodedata.category(c) not in ("Mn", "Cf", "Cc") or c in "\n\t")
     latin = _MIXED_WORD.sub(lambda word: word[0].translate(_LOOK_ALIKE), visible)

@@ -51,8 +51,8 @@ MEDICAL = (
         r"|found something on (?:the|my) scan",
         r"he is diabetic|estoy embarazada y|ich habe (?:krebs|depressionen)|j'ai (?:un cancer|une depression)"
         r"|ho (?:un tumore|la depressione)|tengo (?:cancer|depresion)",
-        unless=r"(?:does|do|is|are|will|would) (?:the |my |our )?(?:\w+ ){0,3}(?:insurance|plan|benefits?|policy"
-        r"|cover|eap|medical) {gap}(?:cover|pay|include|help)"
+        unless=r"{wide}(?:does|do|is|are|will|would) (?:the |my |our )?(?:\w+ ){0,3}(?:insurance|plan|benefits?|policy"
+        r"|cover|eap|medical) {gap}(?:cover|pay|include|help)[^.?!\n]{0,90}"
         r"|(?:someone|anyone|employees?|colleagues?|staff) (?:who |with |in |on )[^?\n]{0,30}(?:cancer|depress"
         r"|burn-?out)",
     ),
@@ -78,6 +78,14 @@ _SOMEBODY = (
     r"|husband|neighbour)|(?:the|our) (?:\w+ )?(?:ceo|cfo|coo|cto|boss|director|directors|vp|head of \w+"
     r"|managers|new guy|other candidate|guys|girls|sales \w+)|(?:mr|mrs|ms|dr)\.? \w+|(?:other )?colleagues|others|he"
     r"|she|they|everybody|everyone (?:else )?in)"
+)
+
+# "my payslips of last year", but not "my colleague 's payslip" nor "our salaries of the team".
+_OWN_DATA = (
+    r"(?:my|our) (?:(?:own|old|past|last|previous|recent|latest|full|monthly|annual) ){0,2}"
+    + _DATA
+    + r"s?\b(?! of (?!(?:the )?(?:last|past|previous|this|current|recent|january|february|march|april|may|june|july"
+    r"|august|september|october|november|december|\d)))"
 )
 
 ANOTHERS_DATA = (
@@ -131,6 +139,8 @@ ANOTHERS_DATA = (
         r"my (?:ex[- ]?)?(?:wife|husband|partner)s? (?:'s )?(?:new )?(?:phone number|address|salary|pay ?day)"
         r"|how much will (?:she|he) (?:get|earn|be paid)",
         r"how long (?:mr|mrs|ms|dr)\.? \w+ has been|was (?:her|his) last salary|why did (?:she|he) leave",
-        unless=r"(?:who|where|when|how) (?:can|do|does|is|should) {gap}(?:see|access|view|keep|store) (?:my|our)",
+        unless=r"(?:who|where|when|how) (?:can|do|does|is|should) {gap}(?:see|access|view|keep|store) "
+        + _OWN_DATA
+        + r"|where (?:can|do|should) (?:i|we) (?:keep|store) my (?:wife|husband|partner)",
     ),
 )

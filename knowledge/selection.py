@@ -1,0 +1,63 @@
+"""Choose how much evidence to give: more where it is uncertain which piece answers, one piece where it is plain.
+
+Enters: scored pieces. Leaves: the few that are given as evidence. A further piece costs the reader of the answer its
+words, and is worth the chance that it is the one that answers; it is added while that chance is worth the words. So an
+answer that is certain stays short, and the same mean length holds the right piece more often than two pieces always do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config.settings import ReadingSettings
+from knowledge.pieces import Piece
+
+Matrix = NDArray[np.float32]
+
+# A lead-in longer than this is no introduction but a paragraph: the citation shows it.
+MAX_LEAD_IN_WORDS = 25
+
+
+def select(pieces: Sequence[Piece], scores: Matrix, settings: ReadingSettings) -> list[int]:
+    """The pieces to give, best first; `scores` has shape (number of pieces,) and at least one element.
+
+    The best is always among them, of the others only what says something new and fits into `settings.max_words`.
+    """
+    chances = softmax(scores)
+    best, *others = (int(i) for i in np.argsort(-scores, kind="stable"))
+    chosen, texts = [best], [pieces[best].in_context]
+    left = settings.max_words - _words(pieces[best], [])
+    for i in others:
+        if len(chosen) == settings.max_evidence:
+            break
+        text = pieces[i].in_context
+        words = _words(pieces[i], [pieces[j] for j in chosen])
+        is_worth_it = chances[i] >= settings.min_chance_per_word * words
+        if is_worth_it and words <= left and not any(_is_said(text, other) for other in texts):
+            chosen.append(i)
+            texts.append(text)
+            left -= words
+    return chosen
+
+
+def _words(piece: Piece, chosen: Sequence[Piece]) -> int:
+    """How much longer a piece makes the answer: a lead-in is said once, and a long one not at all."""
+    if not piece.lead_in:
+        return len(piece.in_context.split())
+    introduction = len(piece.lead_in.split())
+    is_said = introduction <= MAX_LEAD_IN_WORDS and all(piece.lead_in != other.lead_in for other in chosen)
+    return len(piece.text.split()) + introduction * is_said
+
+
+def softmax(scores: Matrix) -> Matrix:
+    """What scores mean as chances, which sum to 1: that of each piece to be the one that answers, if one does."""
+    odds = np.exp(scores - scores.max())
+    return np.asarray(odds / odds.sum(), dtype=np.float32)
+
+
+def _is_said(text: str, other: str) -> bool:
+    """Whether one repeats the other, or a part of it: neighbouring chunks overlap, and so do policies."""
+    return text in other or other in text
