@@ -70,6 +70,7 @@ ORDINARY = [
     "Does bereavement leave cover an uncle?",
     "who is told if I report fraud",
     "my lead will kill me, how do I reopen a closed report",
+    "my wife will kill me if i miss our anniversary again, can I swap the late shift",
     "Where is the page on help for victims of domestic abuse?",
     "Is suicide prevention training mandatory for managers?",
     "ignore my last message, how do I book leave?",

@@ -66,9 +66,9 @@ CRISIS = (
         r"{partner} (?:\w+ ){0,2}?(?:hit|hits|hitting|beat|beats|beating|chok|strangl|punch|kick|hurt|slap|rap(?:e"
         r"|ing)|abus|attack"
         r"|threaten|lock|controls|follow|burn|shov|push)\w*(?: {gap}(?:me|us|her|the kids)\b)",
-        r"{partner} (?:\w+ ){0,3}(?:will|going to|wants to|tried to|threatened to) (?:kill|hurt|find|finish|stab"
-        r"|shoot) ?(?:me|her|us)?",
-        r"{partner} (?:\w+ ){0,3}would kill (?:me|her|us)\b",
+        r"{partner} (?:\w+ ){0,3}(?:will|going to|wants to|tried to|threatened to) (?:kill(?! me if i (?:forget|miss"
+        r"|book|work)\w*)|hurt|find|finish|stab|shoot) ?(?:me|her|us)?",
+        r"{partner} (?:\w+ ){0,3}would kill (?:me|her|us)\b(?! if i (?:forget|miss|book|work)\w*)",
         r"{partner} (?:\w+ ){0,3}(?:is|are) (?:\w+ )?(?:violent|abusive|dangerous|outside (?:the|my|our))",
         r"{partner} {gap}(?:found|knows|finds) (?:out )?where (?:i|she|we) live",
         r"(?:leave|flee|escape|get away from|get out of|left|fled) (?:home|my home|him|her|the house|{partner}) "
