@@ -186,11 +186,7 @@ def test_part_is_planned_over_the_retriever_that_it_is_given(tmp_path: Path, par
     assert planned(part, data, retriever).base != usual.base
 
 
-REBUILD = pytest.mark.xfail(strict=True, reason="made by an earlier form of its trainer; all are to be rebuilt")
-EARLIER = ("retriever", "reader")
-
-
-@pytest.mark.parametrize("part", [pytest.param(p, marks=REBUILD if p in EARLIER else ()) for p in SHIPPED])
+@pytest.mark.parametrize("part", SHIPPED)
 def test_shipped_part_follows_from_the_training_data_that_ships(part: PartName) -> None:
     manifest = read_manifest(STARTER / part)
     assert manifest.follows(planned(part, CHECKOUT / "samples" / "training", STARTER / "retriever")), (

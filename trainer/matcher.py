@@ -60,7 +60,7 @@ class MatcherSettings:
     """How the matcher is trained. A step reads `sets` matching sets and `wordings` question rows."""
 
     seed: int = 0
-    steps: int = 380
+    steps: int = 300
     sets: int = 5
     wordings: int = 2
     learning_rate: float = 1e-3

@@ -32,7 +32,7 @@ from trainer.rows import HELD_OUT
 HELD_OUT_EVERY = 5
 
 _SET = {"question": str, "correction": str, "same": list, "near": list}
-_WORDING = {"file": str, "question": str, "also": str, "answer": str, "answerable": bool, "quotes": list}
+_WORDING = {"file": str, "question": str, "also": str, "answerable": bool, "quotes": list}
 # The share of drawn questions that are misspelt; the sets' own rewordings hold a misspelt one in five already.
 _MISSPELT_SAME = 0.1
 _MISSPELT_OTHER = 0.25
@@ -140,6 +140,7 @@ def _records(data: Path, pattern: str, fields: Mapping[str, type]) -> Iterator[t
     for file in sorted(folder.glob(pattern)):
         for place, record in read_records(file):
             require(record, fields, place)
+            require(record, {"answer": str} if record.get("answerable") else {}, place)
             if empty := next((name for name in ("same", "near") if name in fields and not record[name]), None):
                 raise ConfigError(f'{place} has no wordings in "{empty}"; add some or remove the line.')
             yield file.name, record
