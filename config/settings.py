@@ -139,7 +139,7 @@ class ReadingSettings(Section):
     max_evidence: int = Field(4, ge=1, le=8, description="Sentences, list items or table rows an answer may rest on.")
     max_words: int = Field(90, gt=0, description="Further pieces are added to the best only up to this length (words).")
     min_chance_per_word: float = Field(
-        0.002,
+        0.006,
         ge=0,
         le=1,
         description="A further piece is added when its chance of being the answer, divided by its words, is this high; "

@@ -37,12 +37,12 @@ async def test_answers_over_real_handbooks_are_as_right_as_was_measured() -> Non
         graded[handbook] = [graded_answer(row.graders, given) for row, given in answers if row.graders]
     together = summarize([one for some in graded.values() for one in some])
     assert together.questions == 150
-    assert together.right >= 0.62
-    assert together.wrong <= 0.19
-    assert together.rightly_declined >= 0.75
+    assert together.right >= 0.66
+    assert together.wrong <= 0.14
+    assert together.rightly_declined >= 0.8
     assert together.citation_hit >= 0.90
     assert together.mean_words <= 45
-    assert all(summarize(some).right >= together.right - 0.12 for some in graded.values())
+    assert all(summarize(some).right >= together.right - 0.1 for some in graded.values())
 
 
 def test_messages_for_a_human_reach_one(classifier: Classifier) -> None:
