@@ -74,9 +74,9 @@ def test_as_many_pieces_are_given_as_the_settings_allow(snapshot: Snapshot, read
         assert [piece.score for piece in found] == sorted((piece.score for piece in found), reverse=True)
 
 
-@pytest.mark.parametrize(("standing", "first"), [({"is_expired": True}, "twin.md"), ({"trust": 1.0}, "original.md")])
+@pytest.mark.parametrize(("is_expired", "trust", "first"), [(True, 0.0, "twin.md"), (False, 1.0, "original.md")])
 def test_of_two_that_say_the_same_the_better_standing_is_given_and_is_no_likelier_to_answer(
-    standing: dict[str, float], first: str, snapshot: Snapshot, reader: Reader, embedder: Embedder
+    is_expired: bool, trust: float, first: str, snapshot: Snapshot, reader: Reader, embedder: Embedder
 ) -> None:
     question = "how many unused days can i carry over"
     vector = embedder.embed([question])[0]
@@ -85,7 +85,8 @@ def test_of_two_that_say_the_same_the_better_standing_is_given_and_is_no_likelie
     twin = replace(best, chunk=replace(best.chunk, id="b", file="twin.md"))
     settings = ReadingSettings(max_evidence=1)
     same = read(question, vector, [original, twin, *rest], snapshot.lexical, reader, settings)
-    found = read(question, vector, [replace(original, **standing), twin, *rest], snapshot.lexical, reader, settings)
+    original = replace(original, is_expired=is_expired, trust=trust)
+    found = read(question, vector, [original, twin, *rest], snapshot.lexical, reader, settings)
     assert found.evidence[0].passage.chunk.file == first
     assert found.probability == pytest.approx(same.probability, abs=0.02)
 
