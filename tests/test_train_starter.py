@@ -223,7 +223,7 @@ def test_missing_and_broken_rows_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="There are no training rows"):
         read_rows(tmp_path)
     (tmp_path / "own.jsonl").write_text('{"file": "train/policies/x/y.md"}\n{"quotes"\n', encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"Line 2 of .*own\.jsonl is no training row"):
+    with pytest.raises(ConfigError, match=r"Line 2 of .*own\.jsonl is no JSON"):
         read_rows(tmp_path)
 
 

@@ -37,6 +37,8 @@ CRISIS = (
         r"do not think i can (?:go|carry) on",
         r"can not (?:go on|carry on|live|take it|do this)\b[^\n]{0,40}(?:much longer|all of it|not the job"
         r"|life itself)",
+        r"(?:bought|saved up|collected|counted(?: out)?|hoarded|got) (?:the|enough|all (?:the|my)) (?:pills|tablets)"
+        r"(?! (?:that|which|my|the|for|from|prescribed|on|at|covered|reimbursed)\b)",
         r"(?:tired|sick) of (?:being here|living|life|being alive|existing|my life)",
         r"i (?:have )?(?:decided|made up my mind) {gap}(?:will not|would not) be (?:around|here|alive)",
         r"i will not be (?:around|here|alive) {gap}(?:by then|much longer|anymore).{0,40}(?:not anywhere|any longer"
