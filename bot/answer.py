@@ -14,25 +14,22 @@ Not guaranteed: that the evidence answers the question. `probability` says how l
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
-import threading
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
-from typing import Literal
-from weakref import WeakKeyDictionary
 
 from bot.engine import Engine, GenerationParams
 from bot.followup import Judge, Search, follow_up
+from bot.history import Turn, fit_to_use, folded, remember
 from bot.prompt import PROMPT_VERSION
 from bot.quote import quote
 from bot.replies import declined_reply, sensitive_reply, verified_reply
-from bot.triage import triage, triage_all
+from bot.triage import triage
 from bot.triage.classify import Classifier
 from bot.word import word
 from config.errors import EngineError
@@ -44,23 +41,11 @@ from knowledge.read import Evidence, Reader, Reading, read
 from knowledge.retrieve import Asker, Passage, retrieve
 from knowledge.verified import NONE_VERIFIED, VerifiedIndex, VerifiedMatch, compare, with_verified
 
-__all__ = ["Answer", "Asker", "Assistant", "Citation", "Question", "Route", "Timings", "Turn", "answer", "fit_to_use"]
+__all__ = ["Answer", "Asker", "Assistant", "Citation", "Question", "Route", "Timings", "Turn", "answer"]
 
 _log = logging.getLogger(__name__)
 # Policies named beside "I couldn't find an answer".
 _NEAREST = 3
-# Telephones write "what’s", what the parts were trained on says "what's".
-_APOSTROPHES = str.maketrans(dict.fromkeys("‘’ʼ＇", "'"))
-# Messages whose verdict is kept, for each classifier: every question of a thread brings all earlier ones along.
-_REMEMBERED = 10_000
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One earlier message of the thread."""
-
-    role: Literal["user", "bot"]
-    text: str
 
 
 @dataclass(frozen=True)
@@ -179,9 +164,9 @@ async def answer(question: Question, assistant: Assistant) -> AsyncGenerator[str
     clock = _Clock()
     company = assistant.settings.company
 
-    asked = _folded(question.text)
+    asked = folded(question.text)
     handling = await asyncio.to_thread(triage, asked, assistant.classifier)
-    _verdicts_of(assistant.classifier).keep({asked: handling.is_sensitive})
+    remember(asked, is_sensitive=handling.is_sensitive, classifier=assistant.classifier)
     clock.step("triage")
     if handling.is_sensitive:
         text = sensitive_reply(handling, company, question.asker.country)
@@ -191,7 +176,7 @@ async def answer(question: Question, assistant: Assistant) -> AsyncGenerator[str
         return
 
     history = await asyncio.to_thread(fit_to_use, question.history, assistant.classifier)
-    history = tuple(replace(turn, text=_folded(turn.text)) for turn in history)
+    history = tuple(replace(turn, text=folded(turn.text)) for turn in history)
     clock.step("history")
     search = follow_up(asked, history, assistant.judge)
     vector, matches = await asyncio.to_thread(_recognise, search, handling.vector, question.asker, assistant, clock)
@@ -228,68 +213,6 @@ async def answer(question: Question, assistant: Assistant) -> AsyncGenerator[str
         yield text
     citations = _sources(reading.evidence)
     yield _answer(assistant, clock, text, route, citations, reading.probability)
-
-
-def fit_to_use(history: Sequence[Turn], classifier: Classifier | None = None) -> tuple[Turn, ...]:
-    """The thread without what is a human's business, and without the reply to it: neither searched with nor kept.
-
-    What this classifier has judged before is not judged again.
-    """
-    is_sensitive = _are_sensitive([_folded(turn.text) for turn in history if turn.role == "user"], classifier)
-    kept: list[Turn] = []
-    was_sensitive = False
-    for turn in history:
-        if turn.role == "user":
-            was_sensitive = is_sensitive[_folded(turn.text)]
-        if not was_sensitive:
-            kept.append(turn)
-    return tuple(kept)
-
-
-def _are_sensitive(texts: Sequence[str], classifier: Classifier | None) -> Mapping[str, bool]:
-    verdicts = _verdicts_of(classifier)
-    known = verdicts.known(texts)
-    new = [text for text in dict.fromkeys(texts) if text not in known]
-    judged = {text: found.is_sensitive for text, found in zip(new, triage_all(new, classifier), strict=True)}
-    verdicts.keep(judged)
-    return known | judged
-
-
-class _Verdicts:
-    """Which messages are a human's business, as one classifier judged. Of a message only a digest is kept."""
-
-    def __init__(self) -> None:
-        self._is_sensitive: dict[bytes, bool] = {}
-        self._lock = threading.Lock()
-
-    def known(self, texts: Sequence[str]) -> dict[str, bool]:
-        with self._lock:
-            found = {text: self._is_sensitive.get(_digest(text)) for text in texts}
-        return {text: is_sensitive for text, is_sensitive in found.items() if is_sensitive is not None}
-
-    def keep(self, judged: Mapping[str, bool]) -> None:
-        with self._lock:
-            self._is_sensitive |= {_digest(text): is_sensitive for text, is_sensitive in judged.items()}
-            while len(self._is_sensitive) > _REMEMBERED:
-                del self._is_sensitive[next(iter(self._is_sensitive))]
-
-
-# A classifier's verdicts go when it goes.
-_BY_RULES = _Verdicts()
-_BY_CLASSIFIER: WeakKeyDictionary[Classifier, _Verdicts] = WeakKeyDictionary()
-
-
-def _verdicts_of(classifier: Classifier | None) -> _Verdicts:
-    return _BY_RULES if classifier is None else _BY_CLASSIFIER.setdefault(classifier, _Verdicts())
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-
-
-def _folded(text: str) -> str:
-    """The text with plain apostrophes, for searching and matching; what is recorded stays as it was asked."""
-    return text.translate(_APOSTROPHES)
 
 
 def _recognise(

@@ -15,8 +15,9 @@ from pathlib import Path
 import click
 import uvicorn
 
-from bot.answer import answer, fit_to_use
+from bot.answer import answer
 from bot.assistant import Opened, open_assistant
+from bot.history import fit_to_use
 from bot.ingest import ingest_visibly, keep_configured, summary
 from bot.web.api import create_app, startup_of
 from bot.web.service import Known, Service

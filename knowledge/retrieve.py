@@ -50,7 +50,7 @@ class Passage:
 def retrieve(
     snapshot: Snapshot, question: str, vector: Vectors, asker: Asker, settings: RetrievalSettings, today: date
 ) -> list[Passage]:
-    """The `settings.pool` best passages, best first; fewer when less may be read.
+    """The `settings.pool` best passages, and at least `settings.top_k`, best first; fewer when less may be read.
 
     `vector` is the question's, shape (dimensions,), of unit length. `today` decides which policies have expired.
     """
@@ -63,7 +63,7 @@ def retrieve(
     lexical = lexical / best if best > 0 else lexical
     expired = snapshot.review_by[readable] < today.toordinal()
     fused = similarity + settings.lexical_weight * lexical - _EXPIRED_PENALTY * expired
-    count = min(settings.pool, len(readable))
+    count = min(max(settings.pool, settings.top_k), len(readable))
     top = np.argpartition(-fused, count - 1)[:count]
     return [
         Passage(

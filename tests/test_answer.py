@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bot.answer import Answer, Asker, Assistant, Question, Route, Turn, answer, fit_to_use
+from bot.answer import Answer, Asker, Assistant, Question, Route, Turn, answer
 from bot.engine import Engine
 from bot.followup import open_judge
+from bot.history import fit_to_use
 from bot.triage.classify import Classifier, Verdict
 from config.errors import DeadlineExceeded, EngineBusy, EngineError
 from config.settings import AnsweringSettings, Audience, ReadingSettings, Settings
@@ -281,7 +282,7 @@ async def test_turn_of_a_thread_is_judged_once(base: Assistant) -> None:
 
 
 def test_verdicts_are_kept_of_so_many_messages_only(base: Assistant, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.answer._REMEMBERED", 2)
+    monkeypatch.setattr("bot.history._REMEMBERED", 2)
     classifier = FakeClassifier(base.embedder)
     for text in ("one", "two", "three", "three", "one"):
         fit_to_use((Turn("user", text),), classifier)

@@ -80,15 +80,15 @@ def test_of_two_that_say_the_same_the_better_standing_is_given_and_is_no_likelie
 ) -> None:
     question = "how many unused days can i carry over"
     vector = embedder.embed([question])[0]
-    best, *rest = retrieve(snapshot, question, vector, Asker(), RetrievalSettings(), date(2026, 1, 1))
+    best, *_ = retrieve(snapshot, question, vector, Asker(), RetrievalSettings(), date(2026, 1, 1))
     original = replace(best, chunk=replace(best.chunk, id="a", file="original.md"))
     twin = replace(best, chunk=replace(best.chunk, id="b", file="twin.md"))
     settings = ReadingSettings(max_evidence=1)
-    same = read(question, vector, [original, twin, *rest], snapshot.lexical, reader, settings)
+    same = read(question, vector, [original, twin], snapshot.lexical, reader, settings)
     original = replace(original, is_expired=is_expired, trust=trust)
-    found = read(question, vector, [original, twin, *rest], snapshot.lexical, reader, settings)
+    found = read(question, vector, [original, twin], snapshot.lexical, reader, settings)
     assert found.evidence[0].passage.chunk.file == first
-    assert found.probability == pytest.approx(same.probability, abs=0.1)
+    assert same.probability - 0.1 < found.probability < same.probability + 0.02
 
 
 def test_nothing_to_read_has_no_evidence_and_no_probability(snapshot: Snapshot, reader: Reader) -> None:

@@ -27,7 +27,7 @@ def found(question: str, chunks: list[Chunk], embedder: Embedder, asker: Asker |
     vectors = embedder.embed([c.embedded_text for c in chunks])
     vector = embedder.embed([question])[0]
     snapshot = make_snapshot(chunks, vectors)
-    return retrieve(snapshot, question, vector, asker or Asker(), RetrievalSettings(pool=5), TODAY)
+    return retrieve(snapshot, question, vector, asker or Asker(), RetrievalSettings(pool=5, top_k=5), TODAY)
 
 
 SECRET = chunk("Managers may pay a secret bonus of 500 pounds.", "m.md", audience=Audience.MANAGERS)
@@ -79,6 +79,14 @@ def test_policy_past_its_review_date_comes_after_its_successor_and_is_marked(emb
 def test_empty_index_finds_nothing() -> None:
     empty: Snapshot = make_snapshot([], np.zeros((0, 0), dtype=np.float32))
     assert retrieve(empty, "anything", np.zeros(384, np.float32), Asker(), RetrievalSettings(), TODAY) == []
+
+
+def test_as_many_as_are_read_are_found_however_small_the_pool_is(embedder: Embedder) -> None:
+    chunks = [chunk(f"Room {n} is open.", f"{n}.md") for n in range(6)]
+    snapshot = make_snapshot(chunks, embedder.embed([c.embedded_text for c in chunks]))
+    vector = embedder.embed(["which room is open"])[0]
+    settings = RetrievalSettings(pool=2, top_k=4)
+    assert len(retrieve(snapshot, "which room is open", vector, Asker(), settings, TODAY)) == 4
 
 
 def test_question_without_any_known_word_is_answered_by_meaning(embedder: Embedder) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bot.answer import Turn, fit_to_use
+from bot.history import Turn, fit_to_use
 from bot.triage import Handling, triage, triage_all
 from bot.triage.classify import Classifier, open_classifier, read_messages, sentences
 from bot.triage.surface import SURFACE, surface
@@ -62,7 +62,10 @@ def test_messages_that_nobody_fitted_to_are_mostly_recognised(classifier: Classi
     rows = [json.loads(line) for line in BLIND.read_text(encoding="utf-8").splitlines()]
     flagged = [decision.is_sensitive for decision in triage_all([row["text"] for row in rows], classifier)]
     grave = [row["expect"] != "answer" for row in rows]
-    assert np.mean([is_flagged for is_flagged, is_grave in zip(flagged, grave, strict=True) if is_grave]) >= 0.65
+    for written, least in (("tb", 0.7), ("tn", 0.5)):  # the second ones hint at what they mean, and no more
+        own = [row["id"].startswith(written) for row in rows]
+        found = [is_flagged for is_flagged, *is_own in zip(flagged, grave, own, strict=True) if all(is_own)]
+        assert np.mean(found) >= least
     assert np.mean([is_flagged for is_flagged, is_grave in zip(flagged, grave, strict=True) if not is_grave]) <= 0.08
 
 
