@@ -5,7 +5,7 @@ ONNX model that only names its weights, and the weights, which onnxruntime takes
 Run: `knowledge/embed.py` uses it.
 
 Why not `torch.onnx.export`: it takes 10 s, PyTorch's memory and another package, and its result is the same graph.
-Not guaranteed: relative positions, other activations than exact GELU, or token types other than 0.
+Not guaranteed: fewer than two layers, relative positions, other activations than exact GELU, or token types but 0.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ WORDS = "embeddings.word_embeddings.weight"
 def bert_model(checkpoint: Weights, layers: int, heads: int, *, is_pooled: bool = True) -> tuple[bytes, Weights]:
     """Build the model: `input_ids` and `attention_mask` (b, s) in, `vectors` (b, d) of unit length out.
 
+    `lower` (b, (layers - 1) · d) holds the same of every layer below the last, the lowest first, each of unit length.
     Unpooled, it gives `states` (b, s, d) instead, one vector per word piece. b texts, s word pieces, d dimensions. The
     model's weights are the second value; onnxruntime wants them as external initializers.
 
@@ -31,10 +32,12 @@ def bert_model(checkpoint: Weights, layers: int, heads: int, *, is_pooled: bool 
     graph = _Graph(checkpoint, heads)
     state = graph.embed()
     hidden = graph.hide_padding()
+    states = []
     for layer in range(layers):
         state = graph.layer(state, f"encoder.layer.{layer}.", hidden)
-    output = graph.pool(state) if is_pooled else graph.unpooled(state)
-    return graph.model(output), graph.weights
+        states.append(state)
+    outputs = graph.pool(states) if is_pooled else [graph.unpooled(state)]
+    return graph.model(outputs), graph.weights
 
 
 class _Graph:
@@ -48,8 +51,8 @@ class _Graph:
         self._nodes: list[NodeProto] = []
         self._constants: dict[str, TensorProto] = {}
 
-    def model(self, output: ValueInfoProto) -> bytes:
-        """The graph as onnxruntime reads it: (b, s) token ids and mask in, `output` out."""
+    def model(self, outputs: list[ValueInfoProto]) -> bytes:
+        """The graph as onnxruntime reads it: (b, s) token ids and mask in, `outputs` out."""
         weights = [
             TensorProto(name=name, data_type=TensorProto.FLOAT, dims=array.shape, data_location=TensorProto.EXTERNAL)
             for name, array in self.weights.items()
@@ -61,7 +64,7 @@ class _Graph:
             for name in ("input_ids", "attention_mask")
         ]
         initializers = [*weights, *self._constants.values()]
-        graph = helper.make_graph(self._nodes, "bert", inputs, [output], initializers)
+        graph = helper.make_graph(self._nodes, "bert", inputs, outputs, initializers)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
         return bytes(model.SerializeToString())
 
@@ -108,13 +111,20 @@ class _Graph:
         self._nodes.append(helper.make_node("Identity", [state], ["states"]))
         return helper.make_tensor_value_info("states", TensorProto.FLOAT, ["b", "s", self._dimensions])
 
-    def pool(self, state: str) -> ValueInfoProto:
-        """The mean over word pieces that are no padding, scaled to length 1."""
+    def pool(self, states: list[str]) -> list[ValueInfoProto]:
+        """Of each layer the mean over word pieces that are no padding, scaled to length 1: the last, and the lower."""
         mask = self._op("Unsqueeze", self._op("Cast", "attention_mask", to=TensorProto.FLOAT), self._ints(2))
-        total = self._op("ReduceSum", self._op("Mul", state, mask), self._ints(1), keepdims=0)
-        mean = self._op("Div", total, self._op("ReduceSum", mask, self._ints(1), keepdims=0))
-        self._nodes.append(helper.make_node("LpNormalization", [mean], ["vectors"], axis=-1, p=2))
-        return helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["b", self._dimensions])
+        count = self._op("ReduceSum", mask, self._ints(1), keepdims=0)
+
+        def mean(state: str) -> str:
+            total = self._op("ReduceSum", self._op("Mul", state, mask), self._ints(1), keepdims=0)
+            return self._op("LpNormalization", self._op("Div", total, count), axis=-1, p=2)
+
+        *lower, last = (mean(state) for state in states)
+        self._nodes.append(helper.make_node("Identity", [last], ["vectors"]))
+        self._nodes.append(helper.make_node("Concat", lower, ["lower"], axis=-1))
+        widths = {"vectors": self._dimensions, "lower": self._dimensions * len(lower)}
+        return [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["b", width]) for name, width in widths.items()]
 
     def _linear(self, value: str, name: str) -> str:
         kernel = self._array(f"{name}.kernel", self._checkpoint[f"{name}.weight"].T)

@@ -114,12 +114,31 @@ class Embedder:
 
         Text beyond `max_tokens` word pieces is not read. The empty text has a vector too.
         """
-        vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
+        return self._run(texts, ["vectors"])[0]
+
+    def embed_in_layers(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What `embed` gives, and the same of all layers below the last, side by side: (n, `lower_dimensions`).
+
+        The last layer was trained to say what a text is about; the lower ones still hold how it is said.
+        """
+        vectors, lower = self._run(texts, ["vectors", "lower"])
+        return vectors, lower
+
+    @property
+    def lower_dimensions(self) -> int:
+        """Width of what the lower layers give of a text, `dimensions` for each of them."""
+        return int(self._session.get_outputs()[1].shape[1])
+
+    def _run(self, texts: Sequence[str], outputs: list[str]) -> list[NDArray[np.float32]]:
+        widths = {output.name: int(output.shape[1]) for output in self._session.get_outputs()}
+        found = [np.empty((len(texts), widths[name]), dtype=np.float32) for name in outputs]
         tokens = [encoding.ids for encoding in self._tokenizer.encode_batch_fast([_encodable(text) for text in texts])]
         for rows in batches([len(ids) for ids in tokens]):
             ids, mask = pad([tokens[row] for row in rows])
-            vectors[rows] = self._session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
-        return vectors
+            given = self._session.run(outputs, {"input_ids": ids, "attention_mask": mask})
+            for into, values in zip(found, given, strict=True):
+                into[rows] = values
+        return found
 
 
 def _encodable(text: str) -> str:

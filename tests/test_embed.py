@@ -76,6 +76,27 @@ def test_vectors_have_unit_length(embedder: Embedder) -> None:
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-6)
 
 
+@pytest.mark.slow
+def test_lower_layers_are_those_of_the_encoder() -> None:
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    folder = str(embedded_model())
+    tokens = AutoTokenizer.from_pretrained(folder)(TEXTS[:1], return_tensors="pt")
+    with torch.no_grad():
+        states = AutoModel.from_pretrained(folder)(**tokens, output_hidden_states=True).hidden_states
+    means = [state[0].mean(dim=0).numpy() for state in states]
+    vectors, lower = open_embedder().embed_in_layers(TEXTS)  # shorter than others, so it is padded
+    for ours, theirs in zip((*np.split(lower[0], 5), vectors[0]), means[1:], strict=True):
+        np.testing.assert_allclose(ours, theirs / np.linalg.norm(theirs), atol=1e-5)
+
+
+def test_lower_layers_come_beside_the_same_vectors(embedder: Embedder) -> None:
+    vectors, lower = embedder.embed_in_layers(TEXTS)
+    assert (vectors == embedder.embed(TEXTS)).all()
+    assert lower.shape == (len(TEXTS), embedder.lower_dimensions) == (len(TEXTS), 5 * 384)
+
+
 def test_no_texts_give_no_vectors(embedder: Embedder) -> None:
     assert embedder.embed([]).shape == (0, 384)
 

@@ -62,7 +62,7 @@ def test_messages_that_nobody_fitted_to_are_mostly_recognised(classifier: Classi
     rows = [json.loads(line) for line in BLIND.read_text(encoding="utf-8").splitlines()]
     flagged = [decision.is_sensitive for decision in triage_all([row["text"] for row in rows], classifier)]
     grave = [row["expect"] != "answer" for row in rows]
-    for written, least in (("tb", 0.7), ("tn", 0.5)):  # the second ones hint at what they mean, and no more
+    for written, least in (("tb", 0.8), ("tn", 0.7)):  # the second ones hint at what they mean, and no more
         own = [row["id"].startswith(written) for row in rows]
         found = [is_flagged for is_flagged, *is_own in zip(flagged, grave, own, strict=True) if all(is_own)]
         assert np.mean(found) >= least
@@ -119,6 +119,7 @@ def test_veiled_turn_and_its_reply_leave_the_thread(classifier: Classifier) -> N
 def test_features_count_the_message_and_its_sentences(starter: Embedder) -> None:
     one, several = read_messages([QUESTION, "Is there parking? He follows me home."], starter)
     assert (len(one.features), len(several.features)) == (1, 3)
+    assert one.features.shape[1] > starter.dimensions + starter.lower_dimensions
     assert sentences("Is there parking? He follows me home.") == ["Is there parking?", "He follows me home."]
 
 

@@ -1,9 +1,9 @@
 """Recognise by its meaning what no rule catches: a veiled message that belongs to a human, or to nobody.
 
 Enters: messages. Leaves: for each a `Verdict`: the category ("" for an ordinary question) and the message's vector,
-which retrieval uses again. A multinomial logistic regression reads the vector, the wording (`bot/triage/surface.py`)
-and the words themselves, for the message and for each of its sentences: "How many holidays have I left? He follows me
-home."
+which retrieval uses again. A multinomial logistic regression reads the vector, what the encoder's lower layers made of
+the message on the way to it, the wording (`bot/triage/surface.py`) and the words themselves, for the message and for
+each of its sentences: "How many holidays have I left? He follows me home."
 Run: `python -m trainer.triage --data samples/training` fits it; `open_classifier(embedder, folder)` loads it.
 
 Nothing here obeys a message: its words are only counted. Not guaranteed: that all is recognised; the rules stay on top.
@@ -45,7 +45,7 @@ _TOKEN = re.compile(r"[\w']+|\?")
 # Danger to life is taken for it at this share of what speaks for a human at all.
 _CRISIS_SHARE = 0.3
 _TINY = 1e-6
-FEATURES_VERSION = f"{SURFACE_VERSION}-{_PLACES}-1"
+FEATURES_VERSION = f"{SURFACE_VERSION}-{_PLACES}-2"
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,8 @@ def open_classifier(embedder: Embedder, folder: Path) -> Classifier:
             f"The triage weights in {folder} were fitted on embedder {fitted_on[0]} and features {fitted_on[1]}, but "
             f"{embedder.version} and {FEATURES_VERSION} are in use; fit them again with '{RETRAIN}'."
         )
-    if weights.shape != (embedder.dimensions + len(SURFACE) + _PLACES, len(categories)) or len(bias) != len(categories):
+    width = embedder.dimensions + embedder.lower_dimensions + len(SURFACE) + _PLACES
+    if weights.shape != (width, len(categories)) or len(bias) != len(categories):
         raise ModelError(f"The triage weights in {folder} are damaged; make them again with '{RETRAIN}'.")
     return Classifier(Head(categories, weights, bias, threshold), embedder)
 
@@ -141,10 +142,9 @@ def read_messages(texts: Sequence[str], embedder: Embedder) -> list[Said]:
     flat = [piece for of_one in pieces for piece in of_one]
     if not flat:
         return []
-    vectors = embedder.embed(flat)
-    features = np.hstack(
-        [vectors * _VECTOR_SCALE, np.stack([surface(text) for text in flat]), np.stack([_words(t) for t in flat])]
-    ).astype(np.float32)
+    vectors, lower = embedder.embed_in_layers(flat)
+    worded, said = np.stack([surface(text) for text in flat]), np.stack([_words(text) for text in flat])
+    features = np.hstack([vectors * _VECTOR_SCALE, lower * _VECTOR_SCALE, worded, said]).astype(np.float32)
     ends = np.cumsum([len(of_one) for of_one in pieces])
     return [
         Said(vectors[end - len(of_one)], features[end - len(of_one) : end])
