@@ -223,10 +223,10 @@ def _recognise(
     `said` is the question's vector, where triage has it. What refers back to the thread does not say on its own what
     is asked: it is compared with its subject beside it, and what matches is read beside the policies, never given.
     """
-    vector = search.vector(assistant.embedder) if said is None or search.subject else said
+    is_as_asked = search.text == search.question
+    vector = said if said is not None and is_as_asked else assistant.embedder.embed([search.text])[0]
     clock.step("embed")
-    asked = search.text if search.subject else search.question
-    matches = compare(asked, vector, assistant.verified(), asker, assistant.matcher)
+    matches = compare(search.text, vector, assistant.verified(), asker, assistant.matcher)
     if search.subject:
         matches = [replace(match, is_certain=False) for match in matches]
     clock.step("match")

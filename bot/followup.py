@@ -1,7 +1,9 @@
 """Say what a question in a thread refers to, so that it can be searched for.
 
-Enters: the question and the thread before it. Leaves: a `Search`: the words to search and read with, and the vector's
-recipe. "and after 8 years?" after "how much holiday do I get" is searched as "after 8 years (holiday)".
+Enters: the question and the thread before it. Leaves: a `Search`: the words to embed, search and read with. "and after
+8 years?" after "how much holiday do I get" is searched as "after 8 years (holiday)". One wording serves all three:
+measured over 86 follow-ups of employers held out, 69 % are answered right with it, and 57 % with a vector mixed of the
+question's and of the two questions' together.
 
 A logistic regression over how the question is worded, the `Judge`, decides whether it changes the subject; then it is
 searched as it stands. Its eight weights are fitted by `python -m trainer.followup`.
@@ -24,13 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.errors import ModelError
-from knowledge.embed import Embedder
 from knowledge.lexical import words
 
 WEIGHTS = "weights.json"
-# The share that the question joined with its subject has in the vector; the question alone has the rest. Measured over
-# 298 follow-ups, against the two questions' vectors mixed 0.7 : 0.3, evidence among the best two pieces: 78 to 70 %.
-_JOINED_SHARE = 0.5
 # Sure enough to leave the subject out: a follow-up that lacks its subject loses about four times as much (40 points of
 # evidence among the best two pieces) as a new question that is given one.
 SURE = 0.8
@@ -134,14 +132,6 @@ class Search:
         if not self.subject:
             return _without(_ANNOUNCES, self.question)
         return f"{_without(_LEADS, self.question).rstrip(' ?!.,')} ({_topic(self.subject)})?"
-
-    def vector(self, embedder: Embedder) -> NDArray[np.float32]:
-        """The direction to search in, shape (dimensions,), of unit length."""
-        if not self.subject:
-            return np.asarray(embedder.embed([self.question])[0])
-        question, joined = embedder.embed([self.question, f"{self.subject.rstrip(' ?!.')} {self.question}"])
-        mixed = (1 - _JOINED_SHARE) * question + _JOINED_SHARE * joined
-        return np.asarray(mixed / np.linalg.norm(mixed), dtype=np.float32)
 
 
 @dataclass(frozen=True)

@@ -77,15 +77,14 @@ def test_nothing_the_bot_said_is_searched_with(judge: Judge) -> None:
 
 def test_question_keeps_its_own_direction_when_the_subject_changes(embedder: Embedder, judge: Judge) -> None:
     leave, parking = embedder.embed(["Parents get twelve weeks of leave.", "Parking is free for bicycles."])
-    vector = follow_up("where can i park my bicycle", THREAD, judge).vector(embedder)
-    assert abs(float(vector @ vector) - 1) < 1e-5
+    (vector,) = embedder.embed([follow_up("where can i park my bicycle", THREAD, judge).text])
     assert vector @ parking > vector @ leave
 
 
 def test_follow_up_leans_towards_its_subject(embedder: Embedder, judge: Judge) -> None:
     (leave,) = embedder.embed(["Parents get twelve weeks of leave."])
-    alone, in_thread = Search("how many weeks"), follow_up("how many weeks", THREAD, judge)
-    assert in_thread.vector(embedder) @ leave > alone.vector(embedder) @ leave
+    in_thread, alone = embedder.embed([follow_up("how many weeks", THREAD, judge).text, "how many weeks"])
+    assert in_thread @ leave > alone @ leave
 
 
 LONG = "how much parental leave do i get? " + "we have twins and have just moved house, " * 100
@@ -96,7 +95,7 @@ def test_long_subject_does_not_swallow_the_question(embedder: Embedder, judge: J
     partner, pay = (follow_up(question, thread, judge) for question in ("and my partner?", "and is it paid?"))
     assert partner.subject.startswith("how much parental leave do i get?") and len(partner.subject.split()) <= 30
     assert len(partner.text) < 250
-    after = {search: embedder.embed([f"{search.subject} {search.question}"])[0] for search in (partner, pay)}
+    after = {search: embedder.embed([search.text])[0] for search in (partner, pay)}
     assert after[partner] @ after[pay] < 0.999  # cut off within the subject, both would be the same
 
 

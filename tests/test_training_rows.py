@@ -103,3 +103,19 @@ def test_short_row_is_gold_only_as_a_whole() -> None:
     row = Piece(PieceKind.TABLE_ROW, "A | 5")
     assert is_gold(row, ("| A | 5 |",))
     assert not is_gold(row, ("Plan a 5 km walk",))
+
+
+@pytest.mark.parametrize(
+    ("text", "quote", "is_right"),
+    [
+        ("Mail the team about it first.", "Mail the [team](https://wiki.example/team#mail) about it first.", True),
+        ("Gold | £40", "<td>Gold</td><td>&pound;40</td>", True),
+        ("Bank details", "Bring these:\n  - Home address\n  - Bank details", True),
+        ("$500 to $900: a guild lead.", "3. **$500 to $900:** a guild lead.", True),
+        ("Ask six months ahead.", "After five years you may take three months off. Ask six months ahead.", True),
+        ("Your manager", "Tell your manager as soon as you can.", False),
+        ("Sabbatical", "Parental leave does not count towards a sabbatical.", False),
+    ],
+)
+def test_markup_does_not_hide_gold_and_titles_are_none(text: str, quote: str, *, is_right: bool) -> None:
+    assert is_gold(Piece(PieceKind.SENTENCE, text), (quote,)) is is_right

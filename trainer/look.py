@@ -45,8 +45,7 @@ def look(rows: Sequence[Row], data: Path, embedder: Embedder) -> list[Looked]:
             on_step(employer, n, len(by_employer))
             snapshot = employer_snapshot(policy(data, employer), embedder)
             vectors = embedder.embed([row.question for row in asked])
-            for row, alone in zip(asked, vectors, strict=True):
-                vector = row.search.vector(embedder) if row.search else alone
+            for row, vector in zip(asked, vectors, strict=True):
                 pool = retrieve(snapshot, row.question, vector, Asker(), settings, date.min)
                 passages = first_look.nearest(pool, vector, settings.top_k)
                 seen, placed = first_look(row.question, vector, passages, snapshot.lexical)

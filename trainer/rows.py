@@ -12,7 +12,9 @@ its other fields are two wordings (`question`, `also`), `answerable`, and the `q
 from __future__ import annotations
 
 import hashlib
+import html
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,6 +57,11 @@ _NOT_USED = frozenset({"", "handbooks/p2pu"})
 # Where a handbook comes from and its licence lie beside its policies, and are none.
 _TERMS = ("SOURCE", "LICENSE")
 _SHORTEST_MATCH = 8
+# A piece shorter than this that is no sentence is often a title, and lies in quotes from other policies by chance.
+_SHORTEST_PART = 20
+_MARKER = re.compile(r"^\s*(?:[-*•]|\(?\w{1,3}[.)])\s+")
+# What the loader leaves out and a quote from the file still has: where links lead, tags, and what generates pages.
+_MARKUP = re.compile(r"\]\([^)\s]*(?:\)|$)|<[^<>]*>|\{\{.*?\}\}")
 _FIELDS = {"file": str, "question": str, "also": str, "answerable": bool, "quotes": list}
 _OF_A_THREAD = {"standalone": str}
 
@@ -63,14 +70,13 @@ _OF_A_THREAD = {"standalone": str}
 class Row:
     """A question over one employer's policies; `quotes` is empty when nothing answers it.
 
-    `tempting` is then the stretch that looks like an answer. A follow-up has its `search`: with what it is retrieved.
+    `tempting` is then the stretch that looks like an answer.
     """
 
     employer: str
     question: str
     quotes: tuple[str, ...]
     tempting: str = field(default="", repr=False)
-    search: Search | None = field(default=None, repr=False)
 
 
 def read_rows(data: Path) -> list[Row]:
@@ -119,8 +125,7 @@ def follow_up_rows(data: Path, searched: Callable[[str, Sequence[Said]], Search]
         if "turns" in record:
             turns = [Said(turn["role"], turn["text"]) for turn in record["turns"]]
             for wording in (record["question"], record["also"]):
-                search = searched(wording, turns)
-                found.append(Row(employer, search.text, quotes, search=search))
+                found.append(Row(employer, searched(wording, turns).text, quotes))
     return found
 
 
@@ -215,15 +220,17 @@ def _policies(folder: Path) -> list[Path]:
 def is_gold(piece: Piece, quotes: Sequence[str]) -> bool:
     """Whether a piece is one of the quotes, lies in one, or holds one, compared on letters and digits.
 
-    A short one ("Yes", "A | 5") lies in a text by chance, so it must be the whole quote.
+    A short one ("Yes", "A | 5", a title) lies in a text by chance: it must be the whole quote or a line of it. Quotes
+    are from files as they are written: markup counts for nothing.
     """
     text = _squash(piece.text)
-    wanted = [_squash(quote) for quote in quotes]
+    shortest = _SHORTEST_MATCH if piece.text.endswith((".", "!", "?")) else _SHORTEST_PART
+    plain = [_MARKUP.sub(" ", html.unescape(quote)) for quote in quotes]
+    if any(text == _squash(_MARKER.sub("", line)) for quote in plain for line in quote.split("\n")):
+        return True
     return any(
-        text == quote
-        or (len(text) >= _SHORTEST_MATCH and text in quote)
-        or (len(quote) >= _SHORTEST_MATCH and quote in text)
-        for quote in wanted
+        text == quote or (len(text) >= shortest and text in quote) or (len(quote) >= _SHORTEST_MATCH and quote in text)
+        for quote in map(_squash, plain)
     )
 
 
