@@ -171,9 +171,9 @@ class AnsweringSettings(Section):
     """How an answer is worded."""
 
     wording: Literal["quote", "generate"] = Field(
-        "generate",
-        description="'generate' lets the model word the evidence and quotes it when that fails the check; "
-        "'quote' always quotes.",
+        "quote",
+        description="'quote' gives the evidence as it stands; 'generate' lets the model word it, and quotes where that "
+        "fails the check.",
     )
 
 

@@ -34,7 +34,9 @@ def base(tmp_path_factory: pytest.TempPathFactory, embedder: Embedder) -> Assist
     ingested(folder, index)
     snapshot = index.snapshot
     index.close()
-    settings = Settings(reading=ReadingSettings(min_probability=0.0, max_evidence=1))
+    settings = Settings(
+        reading=ReadingSettings(min_probability=0.0, max_evidence=1), answering=AnsweringSettings(wording="generate")
+    )
     reader = open_reader(embedder, settings.parts_dir / "reader")
     judge = open_judge(settings.parts_dir / "followup")
     return Assistant(settings, embedder, reader, judge, FakeEngine(), lambda: snapshot, today=lambda: date(2026, 6, 1))
@@ -129,9 +131,9 @@ async def test_policy_is_quoted_when_there_is_no_model_to_be_had(base: Assistant
     assert (result.route, result.abstained) == (Route.QUOTED, False)
 
 
-async def test_quoting_can_be_configured_and_asks_no_model(base: Assistant) -> None:
+async def test_evidence_is_quoted_as_shipped_and_no_model_is_asked(base: Assistant) -> None:
     assistant, engine = saying(base, "anything")
-    settings = assistant.settings.model_copy(update={"answering": AnsweringSettings(wording="quote")})
+    settings = assistant.settings.model_copy(update={"answering": AnsweringSettings()})
     _, result = await ask(replace(assistant, settings=settings), CARRY)
     assert (result.route, engine.prompts) == (Route.QUOTED, [])
 

@@ -31,7 +31,7 @@ def served(folder: Path) -> Iterator[tuple[httpx.Client, subprocess.Popen[str]]]
     config = folder / "quantahr.toml"
     config.write_text(
         f'data_dir = "{folder / "data"}"\n[documents]\nfolder = "{folder / "handbook"}"\nrescan_s = 0.5\n'
-        "[server]\nport = 0\n[model]\nthreads = 1\n",
+        '[server]\nport = 0\n[model]\nthreads = 1\n[answering]\nwording = "generate"\n',
         encoding="utf-8",
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("QUANTAHR_")}

@@ -10,7 +10,7 @@ import pytest
 
 from bot.triage import triage
 from bot.triage.classify import Classifier, open_classifier
-from config.settings import AnsweringSettings, Settings
+from config.settings import Settings
 from knowledge.embed import Embedder
 from trainer.evaluate import answer_all, graded_answer, read_questions
 from trainer.grade import Graded, summarize
@@ -32,8 +32,7 @@ async def test_answers_over_real_handbooks_are_as_right_as_was_measured() -> Non
     graded: dict[str, list[Graded]] = {}
     for handbook in HANDBOOKS:
         rows = read_questions(DATA / "eval" / f"{handbook}.jsonl")
-        settings = Settings(answering=AnsweringSettings(wording="quote"))
-        answers = await answer_all(rows, DATA / "handbooks" / handbook, settings)
+        answers = await answer_all(rows, DATA / "handbooks" / handbook, Settings())
         graded[handbook] = [graded_answer(row.graders, given) for row, given in answers if row.graders]
     together = summarize([one for some in graded.values() for one in some])
     assert together.questions == 150
