@@ -28,12 +28,12 @@ def select(pieces: Sequence[Piece], scores: Matrix, settings: ReadingSettings) -
     """
     chances = softmax(scores)
     best, *others = (int(i) for i in np.argsort(-scores, kind="stable"))
-    chosen, texts = [best], [pieces[best].in_context]
+    chosen, texts = [best], [shown(pieces[best])]
     left = settings.max_words - _words(pieces[best], [])
     for i in others:
         if len(chosen) == settings.max_evidence:
             break
-        text = pieces[i].in_context
+        text = shown(pieces[i])
         words = _words(pieces[i], [pieces[j] for j in chosen])
         is_worth_it = chances[i] >= settings.min_chance_per_word * words
         if is_worth_it and words <= left and not any(_is_said(text, other) for other in texts):
@@ -43,13 +43,15 @@ def select(pieces: Sequence[Piece], scores: Matrix, settings: ReadingSettings) -
     return chosen
 
 
+def shown(piece: Piece) -> str:
+    """What an answer shows of a piece: all of it in context, but no long lead-in. That may be evidence of its own."""
+    return piece.in_context if len(piece.lead_in.split()) <= MAX_LEAD_IN_WORDS else piece.text
+
+
 def _words(piece: Piece, chosen: Sequence[Piece]) -> int:
-    """How much longer a piece makes the answer: a lead-in is said once, and a long one not at all."""
-    if not piece.lead_in:
-        return len(piece.in_context.split())
-    introduction = len(piece.lead_in.split())
-    is_said = introduction <= MAX_LEAD_IN_WORDS and all(piece.lead_in != other.lead_in for other in chosen)
-    return len(piece.text.split()) + introduction * is_said
+    """How much longer a piece makes the answer: a lead-in is said once."""
+    is_introduced = any(piece.lead_in == other.lead_in for other in chosen if piece.lead_in)
+    return len((piece.text if is_introduced else shown(piece)).split())
 
 
 def softmax(scores: Matrix) -> Matrix:

@@ -58,3 +58,15 @@ def test_lead_in_counts_once_and_a_long_one_not_at_all() -> None:
     settings = ReadingSettings(min_chance_per_word=0, max_words=6)
     assert select(items("You can always claim:"), scores(0.5, 0.3, 0.2), settings) == [0, 1]
     assert len(select(items("word " * 30), scores(0.5, 0.3, 0.2), settings)) == 3
+
+
+def test_lead_in_that_is_not_shown_may_be_evidence_of_its_own() -> None:
+    def answer(lead_in: str) -> list[Piece]:
+        return [Piece(PieceKind.LIST_ITEM, "Ask IT for one.", lead_in), Piece(PieceKind.SENTENCE, lead_in)]
+
+    settings = ReadingSettings(min_chance_per_word=0)
+    assert select(answer("Visitors need a badge:"), scores(0.5, 0.5), settings) == [0]
+    assert select(answer("Visitors need a badge, " + "and then another one, " * 10), scores(0.5, 0.5), settings) == [
+        0,
+        1,
+    ]
