@@ -1,7 +1,8 @@
 """How right answers are, and how long they take: the sample company's questions through the whole of `answer()`.
 
 Run: `python -m bench.answers`. With `QUANTAHR_EVAL_DATA` set, the handbooks there are measured as well. Prints, for
-quoting and for wording by the model, the graded shares, the time to the first text and the time of each step.
+quoting and for wording by the model, the graded shares, the time to the first text and the time of each step. All
+questions are asked twice, and the second time is measured: `quantahr serve` has passages at hand before anybody asks.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ def main() -> None:
     for name in ("questions", "wording", "right", "wrong", "declined", "rightly declined", "wrong of given", "words"):
         shares.add_column(name, justify="right")
     times = Table(title="Milliseconds, p50 (p95)")
-    for name in ("questions", "wording", "first text", "whole", "steps p50"):
+    for name in ("questions", "wording", "first text", "whole", "before wording", "steps p50"):
         times.add_column(name, justify="right")
     for name, docs, questions in _sets():
         rows = read_questions(questions)
         for wording in ("quote", "generate"):
-            answers = _answers(rows, docs, wording)
+            answers = _answers([*rows, *rows], docs, wording)[len(rows) :]
             result = summarize([graded_answer(row.graders, a) for row, a in answers if row.graders])
             parts = (result.right, result.wrong, result.declined, result.rightly_declined, result.wrong_of_given)
             shares.add_row(name, wording, *(f"{part:.0%}" for part in parts), f"{result.mean_words:.0f}")
@@ -66,7 +67,7 @@ def _answers(rows: list[EvalRow], docs: Path, wording: Literal["quote", "generat
     return asyncio.run(answer_all(rows, docs, settings))
 
 
-def _times(answers: list[Answer]) -> tuple[str, str, str]:
+def _times(answers: list[Answer]) -> tuple[str, str, str, str]:
     def spread(values: list[float]) -> str:
         return f"{np.percentile(values, 50):.0f} ({np.percentile(values, 95):.0f})"
 
@@ -76,7 +77,8 @@ def _times(answers: list[Answer]) -> tuple[str, str, str]:
             steps[step].append(ms)
     middle = {step: round(float(np.median(values)), 1) for step, values in steps.items()}
     first, whole = [a.timings.ttft_ms for a in answers], [a.timings.latency_ms for a in answers]
-    return spread(first), spread(whole), json.dumps(middle)
+    choosing = [sum(ms for step, ms in a.timings.steps_ms if step != "generate") for a in answers]
+    return spread(first), spread(whole), spread(choosing), json.dumps(middle)
 
 
 if __name__ == "__main__":
