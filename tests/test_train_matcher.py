@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from trainer.matching import (
     read_sets,
     read_wordings,
     seen_sets,
+    shared_sets,
 )
 
 THINGS = ("bike", "laptop", "desk", "phone", "car", "badge", "locker", "chair", "screen", "jacket", "key", "mug")
@@ -98,6 +100,15 @@ def test_no_set_is_both_learned_from_and_held_out(data: Path) -> None:
     held_out = [sets[position] for position in held_out_positions(sets)]
     assert len(held_out) == 3
     assert [item for item in sets if item not in held_out] == seen_sets(sets)
+
+
+def test_sets_for_the_matcher_alone_are_not_shown_to_other_parts(data: Path, tmp_path: Path) -> None:
+    shutil.copy(data / "matching.jsonl", tmp_path / "matching.jsonl")
+    own = {"question": "a", "correction": "b", "same": ["c"], "near": ["d"]}
+    (tmp_path / "matcher_more.jsonl").write_text(json.dumps(own), encoding="utf-8")
+    *shared, last = read_sets(tmp_path)
+    assert shared == shared_sets(tmp_path) == read_sets(data)
+    assert (last.question, last.source) == ("a", "matcher_more.jsonl")
 
 
 def test_too_few_sets_are_refused(tmp_path: Path) -> None:

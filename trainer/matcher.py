@@ -60,12 +60,13 @@ class MatcherSettings:
     """How the matcher is trained. A step reads `sets` matching sets and `wordings` question rows."""
 
     seed: int = 0
-    steps: int = 300
+    steps: int = 1_000
     sets: int = 5
     wordings: int = 2
     learning_rate: float = 1e-3
     head_learning_rate: float = 4e-3
     weight_decay: float = 0.01
+    dropout: float = 0.0
     ranking_weight: float = 1.0
     save_every: int = 25
     adapter: Path = field(default_factory=lambda: IndexSettings().adapter or Path("models/starter/retriever"))
@@ -185,6 +186,7 @@ def train(draws: Draws, settings: MatcherSettings, checkpoint: Path) -> Trained:
         learning_rate=settings.learning_rate,
         head_learning_rate=settings.head_learning_rate,
         weight_decay=settings.weight_decay,
+        dropout=settings.dropout,
         save_every=settings.save_every,
     )
 
@@ -215,7 +217,9 @@ def main() -> None:
     """Train, write the folder and print what was measured."""
     defaults = MatcherSettings()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path("samples/training"), help="matching*.jsonl and own_*.jsonl")
+    parser.add_argument(
+        "--data", type=Path, default=Path("samples/training"), help="matching*, matcher* and own_*.jsonl"
+    )
     parser.add_argument("--out", type=Path, default=Path("models/starter/matcher"))
     parser.add_argument("--retriever", type=Path, help="the adapter to begin with (default: the one beside --out)")
     parser.add_argument("--work", type=Path, default=Path("var/training"), help="where checkpoints lie")

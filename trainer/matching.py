@@ -1,8 +1,8 @@
 """Draw pairs of questions that have the same answer, and pairs that only sound as if they had.
 
-Enters: matching sets (`matching*.jsonl`: `question`, `correction`, wordings that it answers in `same`, and `near` ones
-that it does not), and question rows with two wordings (`own_*.jsonl`). Leaves: `Group`s of labelled pairs, one stored
-question and answer each, for `trainer/matcher.py`.
+Enters: matching sets (`matching*.jsonl`, `matcher*.jsonl`: `question`, `correction`, wordings it answers in `same`,
+and `near` ones that it does not), and question rows with two wordings (`own_*.jsonl`). Leaves: `Group`s of labelled
+pairs, one stored question and answer each, for `trainer/matcher.py`.
 
 The sets were written by hand and have habits that a model would learn instead of their meaning: what is misspelt is the
 same question, what shares many words is another one. So misspellings are added to both kinds, a rewording may itself be
@@ -96,22 +96,30 @@ class Group:
 
 
 def read_sets(data: Path) -> list[MatchingSet]:
-    """The matching sets in `data/train`, or in `data` itself, in the order of file names.
+    """All matching sets in `data/train`, or in `data` itself: those that other parts learn from too, then the others.
 
     Raises:
         ConfigError: There is none.
     """
-    sets = find_sets(data)
+    sets = [*shared_sets(data), *_sets(data, "matcher*.jsonl")]
     if not sets:
         raise ConfigError(f"{data} holds no matching*.jsonl to train the matcher on; name the folder of training rows.")
     return sets
 
 
-def find_sets(data: Path) -> list[MatchingSet]:
-    """The same, where it is fine that there is none."""
+def shared_sets(data: Path) -> list[MatchingSet]:
+    """The sets that retriever and reader learn from too; none is fine.
+
+    The matcher weighs the retriever's cosines. Of `matcher*.jsonl` these are as they will be of new questions.
+    """
+    return _sets(data, "matching*.jsonl")
+
+
+def _sets(data: Path, pattern: str) -> list[MatchingSet]:
+    """The sets of some files, in the order of their names."""
     return [
         MatchingSet(r["question"], r["correction"], tuple(r["same"]), tuple(r["near"]), file)
-        for file, r in _records(data, "matching*.jsonl", _SET)
+        for file, r in _records(data, pattern, _SET)
     ]
 
 

@@ -31,13 +31,17 @@ DIMENSIONS = 384
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast to train: `learning_rate` is the adapter's, the head's is separate; both fall to zero."""
+    """How long and how fast to train: `learning_rate` is the adapter's, the head's is separate; both fall to zero.
+
+    `dropout` is the share of the adapter's inputs that is left out; drawing which takes a third of a step.
+    """
 
     seed: int
     steps: int
     learning_rate: float
     head_learning_rate: float
     weight_decay: float = 0.01
+    dropout: float = 0.05
     warmup_share: float = 0.1
     save_every: int = 25
 
@@ -73,7 +77,7 @@ def train_pairs(
     `loss_of` takes a batch from `draws` and gives its loss. `name` is shown beside the progress.
     """
     torch.manual_seed(schedule.seed)
-    trained = Trained(open_adapted(adapter), head, [])
+    trained = Trained(open_adapted(adapter, schedule.dropout), head, [])
     adapted = [parameter for parameter in trained.model.parameters() if parameter.requires_grad]
     rates = [schedule.learning_rate, schedule.head_learning_rate]
     groups = [{"params": adapted, "lr": rates[0]}, {"params": head.parameters(), "lr": rates[1]}]
@@ -99,13 +103,16 @@ def train_pairs(
     return trained
 
 
-def open_adapted(adapter: Path) -> PeftModel:
-    """The encoder with an adapter to train further. Without dropout of its own: the adapter's is enough."""
+def open_adapted(adapter: Path, dropout: float) -> PeftModel:
+    """The encoder with an adapter to train further, `dropout` in the adapter and none in the encoder."""
     base = AutoModel.from_pretrained(embedded_model(), hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     with warnings.catch_warnings():
         # peft 0.21 asks transformers 5 for a property by its old name
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
         model = PeftModel.from_pretrained(base, str(adapter), is_trainable=True)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = dropout if module.p else 0.0
     for parameter in model.parameters():
         parameter.data = parameter.data.float()  # the adapter was saved in half precision
     model.train()

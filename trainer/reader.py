@@ -50,7 +50,7 @@ from trainer.choice import (
     summary,
 )
 from trainer.look import Looked, look
-from trainer.matching import matching_hash, read_sets, seen_sets
+from trainer.matching import matching_hash, seen_sets, shared_sets
 from trainer.pair_training import BASE, DIMENSIONS, Schedule, Trained, mean, save_adapter, states_of, train_pairs
 from trainer.records import run
 from trainer.rows import OURS, Row, data_hash, follow_up_rows, held_out, read_rows, require_both
@@ -95,7 +95,7 @@ def train(
 ) -> Trained:
     """Train adapter and head; from the file `checkpoint`, if it is there and of the same settings, it goes on."""
     tokenizer = open_tokenizer(embedded_model())
-    sets = seen_sets(read_sets(data))
+    sets = seen_sets(shared_sets(data))
     draws = ShownDraws(looked, first_look, sets, tokenizer, settings.nearest_share, random.Random(settings.seed))
     schedule = Schedule(
         seed=settings.seed,
@@ -205,7 +205,7 @@ def recipe(data: Path, retriever: Path) -> Recipe:
     Raises:
         ConfigError: There are no rows, or no matching sets, or a line is neither.
     """
-    settings, rows, sets = ReaderSettings(), all_rows(data, retriever.parent), read_sets(data)
+    settings, rows, sets = ReaderSettings(), all_rows(data, retriever.parent), shared_sets(data)
     hashes = data_hash(rows, data) + matching_hash(sets, ()) + "\0".join(row.tempting for row in rows)
     features = f"{PIECE_FEATURES}{PAIR_FEATURES}{QUESTION_FEATURES}{ASKED_AND_GIVEN}"
     return Recipe(

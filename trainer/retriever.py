@@ -34,7 +34,7 @@ from bot.terminal import OnStep, progress
 from exporter.manifest import Recipe, make_manifest, publishing, write_manifest
 from knowledge.embed import open_embedder
 from trainer.hits import hits
-from trainer.matching import MatchingSet, find_sets, matching_hash, seen_sets
+from trainer.matching import MatchingSet, matching_hash, seen_sets, shared_sets
 from trainer.pairs import (
     Pair,
     Sampling,
@@ -210,7 +210,7 @@ def training_rows(data: Path) -> list[Row]:
 def recipe(data: Path, settings: RetrieverSettings | None = None) -> Recipe:
     """What decides the weights, known without training."""
     chosen = settings or RetrieverSettings()
-    rows, sets = training_rows(data), seen_sets(find_sets(data))
+    rows, sets = training_rows(data), seen_sets(shared_sets(data))
     hashes = data_hash(rows, data) + matching_hash(sets, ())
     return Recipe(
         part="retriever",
@@ -249,7 +249,7 @@ def main() -> None:
     )
     planned = recipe(arguments.data, settings)
     work = arguments.work / f"retriever-{planned.digest}"  # another recipe does not go on from these checkpoints
-    rows, sets = training_rows(arguments.data), seen_sets(find_sets(arguments.data))
+    rows, sets = training_rows(arguments.data), seen_sets(shared_sets(arguments.data))
     adapter, losses = train(rows, sets, arguments.data, settings, work)
     with publishing(arguments.out) as folder:
         # Half precision moves no vector by more than 1e-3, and the file is half as large.
