@@ -220,8 +220,9 @@ def _recognise(
 ) -> tuple[Vectors, Sequence[VerifiedMatch]]:
     """Embed, and compare with what HR has answered; blocking, so it runs in a thread.
 
-    `said` is the question's vector, where triage has it. What refers back to the thread does not say on its own what
-    is asked: it is compared with its subject beside it, and what matches is read beside the policies, never given.
+    `said` is the question's vector, where triage has it; it serves where the question is searched as it was asked. What
+    refers back to the thread does not say on its own what is asked: it is compared with its subject beside it, and what
+    matches is read beside the policies, never given.
     """
     is_as_asked = search.text == search.question
     vector = said if said is not None and is_as_asked else assistant.embedder.embed([search.text])[0]

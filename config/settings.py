@@ -151,7 +151,7 @@ class ReadingSettings(Section):
 
 
 class ModelSettings(Section):
-    """Which model words the answers."""
+    """Which model words the answers where `answering.wording` is "generate"."""
 
     gguf: Path | None = Field(None, description="A GGUF file; empty uses the embedded SmolLM2-135M-Instruct.")
     context_tokens: int = Field(2048, ge=512, description="Prompt and answer together (tokens).")

@@ -19,6 +19,8 @@ Matrix = NDArray[np.float32]
 
 # A lead-in longer than this is no introduction but a paragraph: the citation shows it.
 MAX_LEAD_IN_WORDS = 25
+# Fewer words, such as the item "rent", lie in another piece by chance.
+_FEWEST_REPEATED = 4
 
 
 def select(pieces: Sequence[Piece], scores: Matrix, settings: ReadingSettings) -> list[int]:
@@ -62,4 +64,5 @@ def softmax(scores: Matrix) -> Matrix:
 
 def _is_said(text: str, other: str) -> bool:
     """Whether one repeats the other, or a part of it: neighbouring chunks overlap, and so do policies."""
-    return text in other or other in text
+    shorter, longer = sorted((text, other), key=len)
+    return shorter == longer or (len(shorter.split()) >= _FEWEST_REPEATED and shorter in longer)

@@ -8,7 +8,7 @@ judges: the nearest few are read together with the question (`knowledge/matcher.
 hidden from before anything is compared, so it can neither be given nor keep another from being found.
 
 Not guaranteed: that every rewording is recognised. The matcher is set so that of a hundred questions that only sound
-alike it takes at most two or three for the same.
+alike it takes two for the same, and gives two of a hundred rewordings another question's answer.
 """
 
 from __future__ import annotations

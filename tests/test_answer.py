@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bot.answer import Answer, Asker, Assistant, Question, Route, Turn, answer
+from bot.answer import Answer, Asker, Assistant, Question, Route, Turn, _Clock, _recognise, answer
 from bot.engine import Engine
-from bot.followup import open_judge
+from bot.followup import Search, open_judge
 from bot.history import fit_to_use
 from bot.triage.classify import Classifier, Verdict
 from config.errors import DeadlineExceeded, EngineBusy, EngineError
@@ -57,6 +57,15 @@ async def ask(assistant: Assistant, question: str | Question) -> tuple[str, Answ
 
 
 CARRY = "how many unused days can i carry over"
+
+
+@pytest.mark.parametrize("subject", ["", "how much parental leave do i get?"])
+def test_question_is_embedded_in_the_wording_it_is_read_in(base: Assistant, subject: str) -> None:
+    search = Search("different thing: and for twins?", subject)
+    (said, wanted) = base.embedder.embed([search.question, search.text])
+    vector, _ = _recognise(search, said, Asker(), base, _Clock())
+    np.testing.assert_allclose(vector, wanted, atol=1e-5)
+    assert search.text != search.question
 
 
 class FakeMatcher(Matcher):

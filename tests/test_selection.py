@@ -47,6 +47,12 @@ def test_what_is_said_already_is_not_said_again() -> None:
     assert select([whole, part], scores(0.5, 0.5), ReadingSettings()) == [0]
 
 
+def test_a_word_that_lies_in_another_piece_is_not_said_by_it() -> None:
+    rent = Piece(PieceKind.LIST_ITEM, "rent", "word " * 30)
+    other = Piece(PieceKind.SENTENCE, "Parents may ask at their current office.")
+    assert select([rent, other], scores(0.5, 0.5), ReadingSettings()) == [0, 1]
+
+
 def test_chances_are_shares_of_the_whole() -> None:
     assert softmax(np.array([1000.0, 1000.0], dtype=np.float32)) == pytest.approx([0.5, 0.5])
 

@@ -112,7 +112,7 @@ def test_sets_for_the_matcher_alone_are_not_shown_to_other_parts(data: Path, tmp
 
 
 def test_too_few_sets_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"holds no matching\*\.jsonl"):
+    with pytest.raises(ConfigError, match=r"holds no matching\*\.jsonl or matcher\*\.jsonl"):
         train_matcher(tmp_path, tmp_path / "out")
     row = {"question": "a", "correction": "b", "same": ["c"], "near": ["d"]}
     (tmp_path / "matching.jsonl").write_text(json.dumps(row), encoding="utf-8")

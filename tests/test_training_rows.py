@@ -113,6 +113,7 @@ def test_short_row_is_gold_only_as_a_whole() -> None:
         ("Bank details", "Bring these:\n  - Home address\n  - Bank details", True),
         ("$500 to $900: a guild lead.", "3. **$500 to $900:** a guild lead.", True),
         ("Ask six months ahead.", "After five years you may take three months off. Ask six months ahead.", True),
+        ("✓ | —", "Rules:\n\nAsk first.", False),
         ("Your manager", "Tell your manager as soon as you can.", False),
         ("Sabbatical", "Parental leave does not count towards a sabbatical.", False),
     ],

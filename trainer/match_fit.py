@@ -3,9 +3,9 @@
 Enters: matching sets, and a folder with the trained adapter and head. Leaves: `decision.json` in that folder: a
 weight for every signal and the two thresholds; and what was measured.
 
-Every wording of the sets held out is asked against all pairs of its file, found as serving finds them, so that what the
-thresholds let through includes what is taken for somebody else's question. Another file may hold the same question;
-another set of the file too, for another employer: one whose question is that near is left out.
+Every wording of the sets held out is asked against the pairs of its file, found as serving finds them, so that what the
+thresholds let through includes what is taken for somebody else's question. Left out are other sets that may answer too,
+for another employer: all of other files, and those of its own whose question is nearly the same, which serving reads.
 Each fold's figures come from a fit on the other folds.
 """
 
@@ -28,20 +28,19 @@ from knowledge.embed import Embedder
 from knowledge.matcher import SIGNALS, Decision, Matcher, Thresholds, load_head, save_decision
 from knowledge.pair import open_pair_encoder
 from knowledge.verified import VerifiedAnswer, make_verified_index, nearest, stored_pair
-from trainer.matching import MatchingSet, lightly_reworded
+from trainer.matching import NEARLY_SAME, MatchingSet, lightly_reworded
 
 Matrix = NDArray[np.float32]
 
-# Shares of the near misses that may be taken for the same question, and that may be read as evidence beside policies.
-MOST_NEAR_MATCHED = 0.03
-MOST_NEAR_AS_EVIDENCE = 0.10
+# Shares of the near misses that may be taken for the same question, and that may be read as evidence beside policies;
+# and of the rewordings that may be given, or shown, another question's answer.
+MOST_NEAR_MATCHED, MOST_MISTAKEN = 0.02, 0.02
+MOST_NEAR_AS_EVIDENCE, MOST_MISTAKEN_AS_EVIDENCE = 0.05, 0.10
 _FOLDS = 5
 _C = 0.05
-# Pairs about something else are many and easily told. Counted in full, they make the fit rest on nearness, of which
-# near misses have the most: at 3 % of these, 33 % of the rewordings are recognised, and with this weight 36 %.
+# Pairs about something else are many, and mostly easily told. Counted in full, they make the fit rest on cosines, which
+# are highest for near misses: at 2 % of these, 21 % of the rewordings are recognised, and with this weight 25 %.
 _WEIGHT_OF_OTHERS = 0.3
-# Another set whose question is nearer than this may well answer: of the 35 likeliest such pairs, 20 did.
-_MAY_BE_THE_SAME = 0.6
 
 
 class Kind(StrEnum):
@@ -74,7 +73,8 @@ def fit_decision(
     asked = ask_all(sets, held_out, embedder, folder)
     chances = cross_validated(asked)
     thresholds = Thresholds(
-        threshold(asked, chances, MOST_NEAR_MATCHED), threshold(asked, chances, MOST_NEAR_AS_EVIDENCE)
+        threshold(asked, chances, MOST_NEAR_MATCHED, MOST_MISTAKEN),
+        threshold(asked, chances, MOST_NEAR_AS_EVIDENCE, MOST_MISTAKEN_AS_EVIDENCE),
     )
     weights, bias = _fit(asked)
     save_decision(Decision(weights, bias, thresholds), folder)
@@ -96,7 +96,7 @@ def ask_all(sets: Sequence[MatchingSet], held_out: Sequence[int], embedder: Embe
             asked = [(Kind.SAME, text) for text in item.same] + [(Kind.NEAR, text) for text in item.near]
             asked.append((Kind.LIGHT, lightly_reworded(item.question, rng)))
             for (kind, question), vector in zip(asked, embedder.embed([text for _, text in asked]), strict=True):
-                may_be = stored.questions @ vector > _MAY_BE_THE_SAME
+                may_be = stored.questions @ vector > NEARLY_SAME
                 may_be[position] = False
                 if rows := nearest(vector, stored, (source == item.source) & ~may_be):
                     pairs = [stored_pair(vector, stored, row) for row in rows]
@@ -134,15 +134,15 @@ def _fit(asked: Sequence[Asked], columns: Sequence[int] | None = None) -> tuple[
     return weights, float(model.intercept_[0] - mean @ weights[used])
 
 
-def threshold(asked: Sequence[Asked], chances: Sequence[Matrix], most: float) -> float:
-    """The lowest probability from which at most the share `most` of the near misses are given any answer, and at most
-    twice that share of the rewordings another question's."""
+def threshold(asked: Sequence[Asked], chances: Sequence[Matrix], most_near: float, most_mistaken: float) -> float:
+    """The lowest probability from which at most the share `most_near` of the near misses are given any answer, and at
+    most `most_mistaken` of the rewordings another question's."""
     judged = [
         (item, float(c.max()), bool(item.is_right[int(c.argmax())])) for item, c in zip(asked, chances, strict=True)
     ]
     near = [chance for item, chance, _ in judged if item.kind is Kind.NEAR]
     mistaken = [0.0 if is_right else chance for item, chance, is_right in judged if item.kind is Kind.SAME]
-    return max(_reached_by(near, most), _reached_by(mistaken, 2 * most))
+    return max(_reached_by(near, most_near), _reached_by(mistaken, most_mistaken))
 
 
 def _reached_by(chances: Sequence[float], most: float) -> float:
@@ -179,10 +179,12 @@ def measured(asked: Sequence[Asked], chances: Sequence[Matrix], thresholds: Thre
                 if item.kind is Kind.SAME
             ]
         ),
-        "recognised_by_reading": _given(asked, read_only, threshold(asked, read_only, MOST_NEAR_MATCHED))["recognised"],
-        "recognised_by_cosines": _given(asked, cosines_only, threshold(asked, cosines_only, MOST_NEAR_MATCHED))[
-            "recognised"
-        ],
+        "recognised_by_reading": _given(
+            asked, read_only, threshold(asked, read_only, MOST_NEAR_MATCHED, MOST_MISTAKEN)
+        )["recognised"],
+        "recognised_by_cosines": _given(
+            asked, cosines_only, threshold(asked, cosines_only, MOST_NEAR_MATCHED, MOST_MISTAKEN)
+        )["recognised"],
     }
 
 

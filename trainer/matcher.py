@@ -2,7 +2,7 @@
 
 Enters: matching sets, and question rows in two wordings (`trainer/matching.py`). Leaves: a folder with the encoder's
 adapter, the head, the weights of the signals with their thresholds, and `manifest.json`.
-Run: `python -m trainer.matcher --data DIR --out models/starter/matcher` (a quarter of an hour on two cores). Killed at
+Run: `python -m trainer.matcher --data DIR --out models/starter/matcher` (an hour on two cores). Killed at
 any point, the same command goes on from the last checkpoint below `--work`.
 
 Two fits. The adapter, which begins as the retriever's, and the head learn from four sets in five to score what a stored

@@ -40,7 +40,7 @@ _STORED_AS_WRITTEN = 0.6
 # Besides near misses, a pair is shown questions about something else for which serving would compare it: shown one at
 # a time, the reader took a third of such pairs for the same question.
 _NEARBY_A_GROUP = 3
-_NEARLY_SAME = 0.75
+NEARLY_SAME = 0.75
 _GREETINGS = ("hi, ", "hey, ", "hello! ", "quick question: ", "please tell me, ", "i'd like to know: ", "um, ", "so ")
 _FAREWELLS = ("?", " please", " thanks", " pls", "??", ", thank you", "!", "")
 _REWRITTEN = (
@@ -64,7 +64,7 @@ _REWRITTEN = (
 class MatchingSet:
     """A stored question and answer, wordings that it answers, and wordings that it does not.
 
-    `source` is the file that it is from. Sets of one file were written to differ; those of another may ask the same.
+    `source` is the file that it is from. Sets of one file mostly differ; those of another may ask the same.
     """
 
     question: str
@@ -103,14 +103,17 @@ def read_sets(data: Path) -> list[MatchingSet]:
     """
     sets = [*shared_sets(data), *_sets(data, "matcher*.jsonl")]
     if not sets:
-        raise ConfigError(f"{data} holds no matching*.jsonl to train the matcher on; name the folder of training rows.")
+        raise ConfigError(
+            f"{data} holds no matching*.jsonl or matcher*.jsonl to train the matcher on; name the folder of rows."
+        )
     return sets
 
 
 def shared_sets(data: Path) -> list[MatchingSet]:
     """The sets that retriever and reader learn from too; none is fine.
 
-    The matcher weighs the retriever's cosines. Of `matcher*.jsonl` these are as they will be of new questions.
+    The matcher weighs the retriever's cosines, which flatter the sets that the retriever has learned. On
+    `matcher*.jsonl` they are as on new questions.
     """
     return _sets(data, "matching*.jsonl")
 
@@ -241,7 +244,7 @@ def asked_nearby(sets: Sequence[MatchingSet], embedder: Embedder) -> list[list[s
         is_other = np.array([other.source == item.source for other in sets])
         is_other[position] = False
         near[:, ~is_other] = -1
-        near[similar > _NEARLY_SAME] = -1
+        near[similar > NEARLY_SAME] = -1
         for text, row in zip(texts, near, strict=True):
             for other in np.argsort(-row)[:CANDIDATES]:
                 if row[other] > 0:

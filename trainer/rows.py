@@ -59,9 +59,9 @@ _TERMS = ("SOURCE", "LICENSE")
 _SHORTEST_MATCH = 8
 # A piece shorter than this that is no sentence is often a title, and lies in quotes from other policies by chance.
 _SHORTEST_PART = 20
-_MARKER = re.compile(r"^\s*(?:[-*•]|\(?\w{1,3}[.)])\s+")
+_MARKER = re.compile(r"^\s*(?:[-*•]|\(?(?:\d{1,3}|[A-Za-z]|[ivxIVX]{2,5})[.)])\s+")
 # What the loader leaves out and a quote from the file still has: where links lead, tags, and what generates pages.
-_MARKUP = re.compile(r"\]\([^)\s]*(?:\)|$)|<[^<>]*>|\{\{.*?\}\}")
+_MARKUP = re.compile(r"""\]\([^)\s]*(?:\s+"[^"]*")?(?:\)|$)|</?[a-zA-Z][\w-]*(?:\s[^<>]*)?/?>|\{\{.*?\}\}""")
 _FIELDS = {"file": str, "question": str, "also": str, "answerable": bool, "quotes": list}
 _OF_A_THREAD = {"standalone": str}
 
@@ -224,8 +224,10 @@ def is_gold(piece: Piece, quotes: Sequence[str]) -> bool:
     are from files as they are written: markup counts for nothing.
     """
     text = _squash(piece.text)
+    if not text:
+        return False
     shortest = _SHORTEST_MATCH if piece.text.endswith((".", "!", "?")) else _SHORTEST_PART
-    plain = [_MARKUP.sub(" ", html.unescape(quote)) for quote in quotes]
+    plain = [html.unescape(_MARKUP.sub(" ", quote)) for quote in quotes]
     if any(text == _squash(_MARKER.sub("", line)) for quote in plain for line in quote.split("\n")):
         return True
     return any(
