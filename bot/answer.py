@@ -24,7 +24,7 @@ from datetime import date
 from enum import StrEnum
 
 from bot.engine import Engine, GenerationParams
-from bot.followup import Judge, Search, follow_up
+from bot.followup import Judge, Search, follow_up, names_a_subject
 from bot.history import Turn, fit_to_use, folded, remember
 from bot.prompt import PROMPT_VERSION
 from bot.quote import quote
@@ -156,6 +156,15 @@ class _Clock:
         return Timings(self.first_text_ms or latency_ms, latency_ms, tuple(self.steps))
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What was read in answer to `asked`, a wording of the question."""
+
+    asked: str
+    passages: list[Passage]
+    reading: Reading
+
+
 async def answer(question: Question, assistant: Assistant) -> AsyncGenerator[str | Answer, None]:
     """Answer a question: yields pieces of text, which together are `Answer.text`, then the `Answer`.
 
@@ -189,7 +198,14 @@ async def answer(question: Question, assistant: Assistant) -> AsyncGenerator[str
         yield _answer(assistant, clock, text, Route.VERIFIED, (source,), matches[0].probability)
         return
 
-    passages, reading = await asyncio.to_thread(_look_up, search, vector, matches, question.asker, assistant, clock)
+    found = await asyncio.to_thread(_look_up, search, vector, matches, question.asker, assistant, clock)
+    if search.subject and names_a_subject(asked):
+        # People often go on to something else without saying so: it is read on its own too, and the surer counts.
+        alone = Search(asked)
+        vector, matches = await asyncio.to_thread(_recognise, alone, handling.vector, question.asker, assistant, clock)
+        other = await asyncio.to_thread(_look_up, alone, vector, matches, question.asker, assistant, clock)
+        found = max(found, other, key=lambda one: one.reading.probability)
+    passages, reading = found.passages, found.reading
     if reading.probability < assistant.settings.reading.min_probability or not reading.evidence:
         nearest = list(dict.fromkeys(passage.chunk.metadata.title for passage in passages))[:_NEAREST]
         text = declined_reply(company, nearest)
@@ -200,7 +216,7 @@ async def answer(question: Question, assistant: Assistant) -> AsyncGenerator[str
         return
 
     said: list[str] = []
-    async with aclosing(_worded(search.text, reading.evidence, question.asker, assistant)) as sentences:
+    async with aclosing(_worded(found.asked, reading.evidence, question.asker, assistant)) as sentences:
         async for sentence in sentences:
             clock.spoke()
             yield sentence if not said else f" {sentence}"
@@ -241,7 +257,7 @@ def _look_up(
     asker: Asker,
     assistant: Assistant,
     clock: _Clock,
-) -> tuple[list[Passage], Reading]:
+) -> _Found:
     """Retrieve and read; blocking, so it runs in a thread. What HR may have answered is read with the policies."""
     settings = assistant.settings
     snapshot = assistant.snapshot()
@@ -251,7 +267,7 @@ def _look_up(
     clock.step("retrieve")
     reading = read(search.text, vector, passages, snapshot.lexical, assistant.reader, settings.reading)
     clock.step("read")
-    return passages, reading
+    return _Found(search.text, passages, reading)
 
 
 async def _worded(

@@ -158,7 +158,7 @@ def follow_up(question: str, history: Sequence[Turn], judge: Judge) -> Search:
     said = [turn.text for turn in history]
     if judge.stands_alone(question, said) >= SURE:
         return Search(question)
-    subject = next((said[n] for n in reversed(asked) if _names_a_subject(said[n])), said[asked[0]])
+    subject = next((said[n] for n in reversed(asked) if names_a_subject(said[n])), said[asked[0]])
     return Search(question, _beginning(subject))
 
 
@@ -167,8 +167,8 @@ def _beginning(subject: str) -> str:
     return textwrap.shorten(" ".join(subject.split()[:_SUBJECT_WORDS]), _SUBJECT_CHARS, placeholder="")
 
 
-def _names_a_subject(question: str) -> bool:
-    """Whether an earlier question says what it is about. The judge is too strict here: it takes short ones to refer."""
+def names_a_subject(question: str) -> bool:
+    """Whether a question says by itself what it is about. The judge is too strict: it takes short ones to refer."""
     question = question[:_LOOKED_AT]
     if _ANNOUNCES.search(question) or _HEADED.search(question):
         return True

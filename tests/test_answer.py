@@ -13,7 +13,7 @@ import pytest
 
 from bot.answer import Answer, Asker, Assistant, Question, Route, Turn, _Clock, _recognise, answer
 from bot.engine import Engine
-from bot.followup import Search, open_judge
+from bot.followup import WORDING, Judge, Search, open_judge
 from bot.history import fit_to_use
 from bot.triage.classify import Classifier, Verdict
 from config.errors import DeadlineExceeded, EngineBusy, EngineError
@@ -273,6 +273,16 @@ async def test_typographic_apostrophe_changes_nothing_that_is_searched(base: Ass
     assert "’" not in " ".join(classifier.read)
     assert question.text == "and who’s to get it?"  # kept as it was asked
     assert fit_to_use(typographic, classifier) == typographic
+
+
+async def test_question_taken_for_a_follow_up_by_mistake_is_read_on_its_own_too(base: Assistant) -> None:
+    always_refers = Judge(np.zeros(len(WORDING)), -5.0)
+    history = (Turn("user", "who pays for a broken laptop screen"), Turn("bot", "We do."))
+    _, alone = await ask(base, CARRY)
+    _, in_thread = await ask(replace(base, judge=always_refers), Question(CARRY, history=history))
+    assert (in_thread.text, in_thread.probability) == (alone.text, alone.probability)
+    _, referring = await ask(replace(base, judge=always_refers), Question("and for those?", history=history))
+    assert referring.probability != alone.probability
 
 
 async def test_turn_of_a_thread_is_judged_once(base: Assistant) -> None:
