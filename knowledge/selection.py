@@ -7,6 +7,7 @@ answer that is certain stays short, and the same mean length holds the right pie
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +20,7 @@ Matrix = NDArray[np.float32]
 
 # A lead-in longer than this is no introduction but a paragraph: the citation shows it.
 MAX_LEAD_IN_WORDS = 25
+_TOGETHER = re.compile(r"\b(?:all|both|each) (?:of )?(?:the|these|this|following|conditions)\b", re.IGNORECASE)
 # Fewer words, such as the item "rent", lie in another piece by chance.
 _FEWEST_REPEATED = 4
 
@@ -26,7 +28,8 @@ _FEWEST_REPEATED = 4
 def select(pieces: Sequence[Piece], scores: Matrix, settings: ReadingSettings) -> list[int]:
     """The pieces to give, best first; `scores` has shape (number of pieces,) and at least one element.
 
-    The best is always among them, of the others only what says something new and fits into `settings.max_words`.
+    The best is always among them, of the others only what says something new and fits into `settings.max_words`. Items
+    that hold only together ("if all of these hold:") are given together, in as many words again.
     """
     chances = softmax(scores)
     best, *others = (int(i) for i in np.argsort(-scores, kind="stable"))
@@ -42,7 +45,15 @@ def select(pieces: Sequence[Piece], scores: Matrix, settings: ReadingSettings) -
             chosen.append(i)
             texts.append(text)
             left -= words
-    return chosen
+    return [*chosen, *_rest_of_lists(pieces, chosen, settings.max_words)]
+
+
+def _rest_of_lists(pieces: Sequence[Piece], chosen: Sequence[int], max_words: int) -> list[int]:
+    """The items that the chosen ones hold only together with: one condition of several would read as the only one."""
+    introduced = {pieces[i].lead_in for i in chosen if _TOGETHER.search(pieces[i].lead_in)}
+    given = {pieces[i].text for i in chosen}
+    rest = {p.text: i for i, p in enumerate(pieces) if p.lead_in in introduced and p.text not in given}
+    return list(rest.values()) if sum(len(text.split()) for text in rest) <= max_words else []
 
 
 def shown(piece: Piece) -> str:

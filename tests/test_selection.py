@@ -47,6 +47,14 @@ def test_what_is_said_already_is_not_said_again() -> None:
     assert select([whole, part], scores(0.5, 0.5), ReadingSettings()) == [0]
 
 
+@pytest.mark.parametrize(("lead_in", "count"), [("You may if all of these hold:", 3), ("You can claim for:", 1)])
+def test_conditions_that_hold_only_together_are_given_together(lead_in: str, count: int) -> None:
+    items = [Piece(PieceKind.LIST_ITEM, f"condition {n}", lead_in) for n in range(3)]
+    other = Piece(PieceKind.LIST_ITEM, "taxis", "We never pay for:")
+    assert len(select([*items, other], scores(0.97, 0.01, 0.01, 0.01), ReadingSettings())) == count
+    assert len(select([*items, other], scores(0.97, 0.01, 0.01, 0.01), ReadingSettings(max_words=3))) == 1
+
+
 def test_a_word_that_lies_in_another_piece_is_not_said_by_it() -> None:
     rent = Piece(PieceKind.LIST_ITEM, "rent", "word " * 30)
     other = Piece(PieceKind.SENTENCE, "Parents may ask at their current office.")
