@@ -20,7 +20,9 @@ Matrix = NDArray[np.float32]
 
 # A lead-in longer than this is no introduction but a paragraph: the citation shows it.
 MAX_LEAD_IN_WORDS = 25
-_TOGETHER = re.compile(r"\b(?:all|both|each) (?:of )?(?:the|these|this|following|conditions)\b", re.IGNORECASE)
+_TOGETHER = re.compile(
+    r"\b(?:all|both|each) of (?:the|these|this)\b|\b(?:all|both) (?:the |these |following )*conditions\b", re.IGNORECASE
+)
 # Fewer words, such as the item "rent", lie in another piece by chance.
 _FEWEST_REPEATED = 4
 
@@ -49,11 +51,22 @@ def select(pieces: Sequence[Piece], scores: Matrix, settings: ReadingSettings) -
 
 
 def _rest_of_lists(pieces: Sequence[Piece], chosen: Sequence[int], max_words: int) -> list[int]:
-    """The items that the chosen ones hold only together with: one condition of several would read as the only one."""
-    introduced = {pieces[i].lead_in for i in chosen if _TOGETHER.search(pieces[i].lead_in)}
+    """The items that the chosen ones hold only together with: one condition of several would read as the only one.
+
+    Only neighbours are of the same list: another policy may introduce another list in the same words.
+    """
+    rest: dict[str, int] = {}
+    for i in chosen:
+        if _TOGETHER.search(pieces[i].lead_in):
+            start, end = i, i + 1
+            while start and pieces[start - 1].lead_in == pieces[i].lead_in:
+                start -= 1
+            while end < len(pieces) and pieces[end].lead_in == pieces[i].lead_in:
+                end += 1
+            rest |= {pieces[j].text: j for j in range(start, end)}
     given = {pieces[i].text for i in chosen}
-    rest = {p.text: i for i, p in enumerate(pieces) if p.lead_in in introduced and p.text not in given}
-    return list(rest.values()) if sum(len(text.split()) for text in rest) <= max_words else []
+    added = {text: i for text, i in rest.items() if text not in given}
+    return list(added.values()) if sum(len(text.split()) for text in added) <= max_words else []
 
 
 def shown(piece: Piece) -> str:

@@ -55,6 +55,18 @@ def test_conditions_that_hold_only_together_are_given_together(lead_in: str, cou
     assert len(select([*items, other], scores(0.97, 0.01, 0.01, 0.01), ReadingSettings(max_words=3))) == 1
 
 
+def test_list_of_another_policy_with_the_same_lead_in_stays_out() -> None:
+    lead_in = "You may if all of these hold:"
+    ours, theirs = (
+        [Piece(PieceKind.LIST_ITEM, f"{whose} condition {n}", lead_in) for n in range(2)] for whose in ("our", "their")
+    )
+    between = Piece(PieceKind.SENTENCE, "Ask in June.")
+    assert sorted(select([*ours, between, *theirs], scores(0.97, 0.01, 0.01, 0.005, 0.005), ReadingSettings())) == [
+        0,
+        1,
+    ]
+
+
 def test_a_word_that_lies_in_another_piece_is_not_said_by_it() -> None:
     rent = Piece(PieceKind.LIST_ITEM, "rent", "word " * 30)
     other = Piece(PieceKind.SENTENCE, "Parents may ask at their current office.")
