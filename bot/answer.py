@@ -17,6 +17,7 @@ import asyncio
 import logging
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -135,16 +136,17 @@ class Assistant:
 
 @dataclass
 class _Clock:
-    """When each step ended, from the question's arrival."""
+    """How long each step took, and when the first text came, from the question's arrival."""
 
     began: float = field(default_factory=time.perf_counter)
     first_text_ms: float | None = None
-    steps: list[tuple[str, float]] = field(default_factory=list)
+    steps: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     _last: float = field(default_factory=time.perf_counter)
 
     def step(self, name: str) -> None:
+        """The step that ends now; one that is taken twice counts with both."""
         now = time.perf_counter()
-        self.steps.append((name, (now - self._last) * 1000))
+        self.steps[name] += (now - self._last) * 1000
         self._last = now
 
     def spoke(self) -> None:
@@ -153,7 +155,7 @@ class _Clock:
 
     def timings(self) -> Timings:
         latency_ms = (time.perf_counter() - self.began) * 1000
-        return Timings(self.first_text_ms or latency_ms, latency_ms, tuple(self.steps))
+        return Timings(self.first_text_ms or latency_ms, latency_ms, tuple(self.steps.items()))
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,11 @@ class _Found:
     asked: str
     passages: list[Passage]
     reading: Reading
+
+    @property
+    def probability(self) -> float:
+        """How likely it is that what was read answers."""
+        return self.reading.probability
 
 
 async def answer(question: Question, assistant: Assistant) -> AsyncGenerator[str | Answer, None]:
@@ -188,23 +195,16 @@ async def answer(question: Question, assistant: Assistant) -> AsyncGenerator[str
     history = tuple(replace(turn, text=folded(turn.text)) for turn in history)
     clock.step("history")
     search = follow_up(asked, history, assistant.judge)
-    vector, matches = await asyncio.to_thread(_recognise, search, handling.vector, question.asker, assistant, clock)
-    if matches and matches[0].is_certain:
-        stored = matches[0].answer
+    found = await asyncio.to_thread(_find, search, handling.vector, question.asker, assistant, clock)
+    if isinstance(found, VerifiedMatch):
+        stored = found.answer
         text = verified_reply(stored.text, stored.verified_on)
         clock.spoke()
         yield text
-        source = _citation(Passage(stored.chunk, matches[0].similarity), stored.text)
-        yield _answer(assistant, clock, text, Route.VERIFIED, (source,), matches[0].probability)
+        source = _citation(Passage(stored.chunk, found.similarity), stored.text)
+        yield _answer(assistant, clock, text, Route.VERIFIED, (source,), found.probability)
         return
 
-    found = await asyncio.to_thread(_look_up, search, vector, matches, question.asker, assistant, clock)
-    if search.subject and names_a_subject(asked):
-        # People often go on to something else without saying so: it is read on its own too, and the surer counts.
-        alone = Search(asked)
-        vector, matches = await asyncio.to_thread(_recognise, alone, handling.vector, question.asker, assistant, clock)
-        other = await asyncio.to_thread(_look_up, alone, vector, matches, question.asker, assistant, clock)
-        found = max(found, other, key=lambda one: one.reading.probability)
     passages, reading = found.passages, found.reading
     if reading.probability < assistant.settings.reading.min_probability or not reading.evidence:
         nearest = list(dict.fromkeys(passage.chunk.metadata.title for passage in passages))[:_NEAREST]
@@ -231,34 +231,37 @@ async def answer(question: Question, assistant: Assistant) -> AsyncGenerator[str
     yield _answer(assistant, clock, text, route, citations, reading.probability)
 
 
-def _recognise(
+def _find(
     search: Search, said: Vectors | None, asker: Asker, assistant: Assistant, clock: _Clock
-) -> tuple[Vectors, Sequence[VerifiedMatch]]:
-    """Embed, and compare with what HR has answered; blocking, so it runs in a thread.
+) -> VerifiedMatch | _Found:
+    """What HR has answered or what the policies say; blocking, so it runs in a thread. `said` is the question's vector,
+    where triage has it.
 
-    `said` is the question's vector, where triage has it; it serves where the question is searched as it was asked. What
-    refers back to the thread does not say on its own what is asked: it is compared with its subject beside it, and what
-    matches is read beside the policies, never given.
+    People often go on to something else without saying so: a question that says what it is about is searched on its own
+    too, and the surer counts.
     """
-    is_as_asked = search.text == search.question
-    vector = said if said is not None and is_as_asked else assistant.embedder.embed([search.text])[0]
+    found = _search(search, said, asker, assistant, clock)
+    if search.subject and names_a_subject(search.question):
+        alone = _search(Search(search.question), said, asker, assistant, clock)
+        found = max(found, alone, key=lambda one: one.probability)
+    return found
+
+
+def _search(
+    search: Search, said: Vectors | None, asker: Asker, assistant: Assistant, clock: _Clock
+) -> VerifiedMatch | _Found:
+    """Recognise the question, or retrieve and read; what HR may have answered is read with the policies.
+
+    What refers back to the thread does not say on its own what is asked: it is compared with its subject beside it, and
+    what matches is read beside the policies, never given.
+    """
+    vector = _vector(search, said, assistant.embedder)
     clock.step("embed")
     matches = compare(search.text, vector, assistant.verified(), asker, assistant.matcher)
-    if search.subject:
-        matches = [replace(match, is_certain=False) for match in matches]
     clock.step("match")
-    return vector, matches
+    if matches and matches[0].is_certain and not search.subject:
+        return matches[0]
 
-
-def _look_up(
-    search: Search,
-    vector: Vectors,
-    matches: Sequence[VerifiedMatch],
-    asker: Asker,
-    assistant: Assistant,
-    clock: _Clock,
-) -> _Found:
-    """Retrieve and read; blocking, so it runs in a thread. What HR may have answered is read with the policies."""
     settings = assistant.settings
     snapshot = assistant.snapshot()
     pool = retrieve(snapshot, search.text, vector, asker, settings.retrieval, assistant.today())
@@ -268,6 +271,11 @@ def _look_up(
     reading = read(search.text, vector, passages, snapshot.lexical, assistant.reader, settings.reading)
     clock.step("read")
     return _Found(search.text, passages, reading)
+
+
+def _vector(search: Search, said: Vectors | None, embedder: Embedder) -> Vectors:
+    """The vector to search with: `said`, the question's own, where the question is searched as it was asked."""
+    return said if said is not None and search.text == search.question else embedder.embed([search.text])[0]
 
 
 async def _worded(

@@ -55,7 +55,8 @@ async def open_assistant(settings: Settings) -> AsyncGenerator[Opened, None]:
     try:
         engine = await asyncio.to_thread(open_engine, settings.model)
         try:
-            await engine.prime([Message("system", SYSTEM)])
+            if settings.answering.wording != "quote":
+                await engine.prime([Message("system", SYSTEM)])
             assistant = Assistant(
                 settings,
                 embedder,

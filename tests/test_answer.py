@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bot.answer import Answer, Asker, Assistant, Question, Route, Turn, _Clock, _recognise, answer
+from bot.answer import Answer, Asker, Assistant, Question, Route, Turn, _vector, answer
 from bot.engine import Engine
 from bot.followup import WORDING, Judge, Search, open_judge
 from bot.history import fit_to_use
@@ -63,8 +63,7 @@ CARRY = "how many unused days can i carry over"
 def test_question_is_embedded_in_the_wording_it_is_read_in(base: Assistant, subject: str) -> None:
     search = Search("different thing: and for twins?", subject)
     (said, wanted) = base.embedder.embed([search.question, search.text])
-    vector, _ = _recognise(search, said, Asker(), base, _Clock())
-    np.testing.assert_allclose(vector, wanted, atol=1e-5)
+    np.testing.assert_allclose(_vector(search, said, base.embedder), wanted, atol=1e-5)
     assert search.text != search.question
 
 
@@ -281,8 +280,20 @@ async def test_question_taken_for_a_follow_up_by_mistake_is_read_on_its_own_too(
     _, alone = await ask(base, CARRY)
     _, in_thread = await ask(replace(base, judge=always_refers), Question(CARRY, history=history))
     assert (in_thread.text, in_thread.probability) == (alone.text, alone.probability)
+    steps = [step for step, _ in in_thread.timings.steps_ms]
+    assert len(steps) == len(set(steps))  # read twice, and each step is told once
     _, referring = await ask(replace(base, judge=always_refers), Question("and for those?", history=history))
     assert referring.probability != alone.probability
+
+
+async def test_stored_question_asked_in_its_very_words_is_known_in_a_thread_too(base: Assistant) -> None:
+    stored = VerifiedAnswer(CARRY, "Up to eight.", date(2026, 5, 1))
+    verified = make_verified_index([stored], base.embedder)
+    always_refers = Judge(np.zeros(len(WORDING)), -5.0)
+    assistant = replace(base, judge=always_refers, verified=lambda: verified)
+    history = (Turn("user", "who pays for a broken laptop screen"), Turn("bot", "We do."))
+    _, result = await ask(assistant, Question(CARRY, history=history))
+    assert result.route is Route.VERIFIED and stored.text in result.text
 
 
 async def test_turn_of_a_thread_is_judged_once(base: Assistant) -> None:
