@@ -27,6 +27,8 @@ from trainer.matching import (
     Draws,
     Group,
     Wording,
+    answered_too,
+    asked_nearby,
     held_out_positions,
     lightly_reworded,
     matching_hash,
@@ -109,6 +111,19 @@ def test_sets_for_the_matcher_alone_are_not_shown_to_other_parts(data: Path, tmp
     *shared, last = read_sets(tmp_path)
     assert shared == shared_sets(tmp_path) == read_sets(data)
     assert (last.question, last.source) == ("a", "matcher_more.jsonl")
+
+
+def test_question_that_another_set_answers_too_is_no_mistake(data: Path, embedder: Embedder, tmp_path: Path) -> None:
+    sets = read_sets(data)
+    stored = sets[0].question
+    nearby = asked_nearby(sets, embedder)[0]
+    assert nearby
+    lines = [json.dumps({"question": text, "stored": stored}) for text in nearby[:2]]
+    (tmp_path / "answered_too.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    too = answered_too(tmp_path)
+    assert asked_nearby(sets, embedder, too)[0] == [text for text in nearby if text not in nearby[:2]]
+    assert matching_hash(sets, [], too) != matching_hash(sets, [])
+    assert answered_too(data) == frozenset()
 
 
 def test_too_few_sets_are_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.followup import Search
 from config.errors import ConfigError, ModelError, TrainingError
 from exporter.manifest import (
     MANIFEST,
@@ -27,7 +28,17 @@ from knowledge.embed import Embedder, open_embedder
 from tests.training_rows import write_training
 from trainer.reader import divide
 from trainer.retriever import training_rows
-from trainer.rows import HELD_OUT, OURS, data_hash, employer_snapshot, policy, read_rows, standalone_rows
+from trainer.rows import (
+    HELD_OUT,
+    OURS,
+    data_hash,
+    employer_snapshot,
+    follow_up_rows,
+    policy,
+    read_rows,
+    shared_rows,
+    standalone_rows,
+)
 from trainer.starter import LOCK, current_manifest, planned, rebuild
 
 CHECKOUT = Path(__file__).parent.parent
@@ -217,6 +228,23 @@ def test_threads_give_the_question_as_it_would_be_asked_alone(tmp_path: Path) ->
     (data / "threads.jsonl").write_text(json.dumps(thread) + "\n", encoding="utf-8")
     assert [row.question for row in standalone_rows(data)] == ["Do holidays lapse?"]
     assert len(read_rows(data)) == 24
+
+
+def test_rows_for_the_reader_alone_are_not_shown_to_the_retriever(tmp_path: Path) -> None:
+    data = write_training(tmp_path / "data")
+    row = {
+        "file": "train/policies/southsea/handbook.md",
+        "question": "gone by spring?",
+        "also": "can leave be lost",
+        "answerable": True,
+        "quotes": ["Unused holidays lapse"],
+    }
+    thread = {**row, "turns": [], "question": "and?", "also": "and then?", "standalone": "Do holidays lapse?"}
+    (data / "reader_more.jsonl").write_text(f"{json.dumps(row)}\n{json.dumps(thread)}\n", encoding="utf-8")
+    own = {row.question for row in read_rows(data)} - {row.question for row in shared_rows(data)}
+    assert own == {"gone by spring?", "can leave be lost"}
+    assert standalone_rows(data) == []
+    assert len(follow_up_rows(data, lambda asked, turns: Search(asked))) == 2
 
 
 def test_missing_and_broken_rows_are_named(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from config.errors import ConfigError
 from knowledge.pieces import Piece, PieceKind
 from tests.training_rows import write_training
-from trainer.followup import FollowUpSettings, read_threads
+from trainer.followup import FollowUpSettings, Kind, read_threads
 from trainer.matching import read_sets
 from trainer.reader import divide
 from trainer.retriever import training_rows
@@ -70,6 +70,16 @@ def test_thread_without_texts_is_named(tmp_path: Path) -> None:
     (tmp_path / "threads.jsonl").write_text(json.dumps(ROW | {"turns": [{"role": "user"}]}), encoding="utf-8")
     with pytest.raises(ConfigError, match=r'Line 1 of .*threads\.jsonl has "turns" without a text'):
         read_threads(tmp_path, FollowUpSettings())
+
+
+def test_change_of_subject_is_announced_or_not_by_its_wording(tmp_path: Path) -> None:
+    turns = [{"role": "user", "text": "how much leave do i get"}]
+    new = ROW | {"turns": turns, "standalone": "s", "new_subject": True}
+    wordings = {"question": "how much is a hotel in rome", "also": "btw, hotel limit for rome"}
+    lines = [json.dumps(record) for record in (new | wordings, ROW | {"turns": turns}, ROW)]
+    (tmp_path / "threads.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    rows = read_threads(tmp_path, FollowUpSettings(unannounced=0))
+    assert [row.kind for row in rows] == [Kind.UNANNOUNCED, Kind.ANNOUNCED, Kind.REFERS, Kind.REFERS]
 
 
 def test_employers_of_a_company_are_held_out_by_their_names_alone() -> None:

@@ -5,7 +5,8 @@ weight for every signal and the two thresholds; and what was measured.
 
 Every wording of the sets held out is asked against the pairs of its file, found as serving finds them, so that what the
 thresholds let through includes what is taken for somebody else's question. Left out are other sets that may answer too,
-for another employer: all of other files, and those of its own whose question is nearly the same, which serving reads.
+for another employer: all of other files, and those of its own whose question is nearly the same, which serving reads,
+or that were found by hand to answer.
 Each fold's figures come from a fit on the other folds.
 """
 
@@ -28,7 +29,7 @@ from knowledge.embed import Embedder
 from knowledge.matcher import SIGNALS, Decision, Matcher, Thresholds, load_head, save_decision
 from knowledge.pair import open_pair_encoder
 from knowledge.verified import VerifiedAnswer, make_verified_index, nearest, stored_pair
-from trainer.matching import NEARLY_SAME, MatchingSet, lightly_reworded
+from trainer.matching import NEARLY_SAME, AnsweredToo, MatchingSet, lightly_reworded
 
 Matrix = NDArray[np.float32]
 
@@ -67,10 +68,14 @@ class Asked:
 
 
 def fit_decision(
-    sets: Sequence[MatchingSet], held_out: Sequence[int], embedder: Embedder, folder: Path
+    sets: Sequence[MatchingSet],
+    held_out: Sequence[int],
+    embedder: Embedder,
+    folder: Path,
+    too: AnsweredToo = frozenset(),
 ) -> dict[str, float]:
     """Fit on the sets at the positions `held_out`, write the decision to `folder`, and return what was measured."""
-    asked = ask_all(sets, held_out, embedder, folder)
+    asked = ask_all(sets, held_out, embedder, folder, too)
     chances = cross_validated(asked)
     thresholds = Thresholds(
         threshold(asked, chances, MOST_NEAR_MATCHED, MOST_MISTAKEN),
@@ -81,7 +86,13 @@ def fit_decision(
     return measured(asked, chances, thresholds)
 
 
-def ask_all(sets: Sequence[MatchingSet], held_out: Sequence[int], embedder: Embedder, folder: Path) -> list[Asked]:
+def ask_all(
+    sets: Sequence[MatchingSet],
+    held_out: Sequence[int],
+    embedder: Embedder,
+    folder: Path,
+    too: AnsweredToo = frozenset(),
+) -> list[Asked]:
     """Ask every wording of the sets held out against the pairs of its file, with the encoder and head in `folder`."""
     blind = Decision(np.zeros(len(SIGNALS), dtype=np.float32), 0.0, Thresholds(1.0, 1.0))
     matcher = Matcher(open_pair_encoder(folder), load_head(folder), blind)
@@ -97,6 +108,7 @@ def ask_all(sets: Sequence[MatchingSet], held_out: Sequence[int], embedder: Embe
             asked.append((Kind.LIGHT, lightly_reworded(item.question, rng)))
             for (kind, question), vector in zip(asked, embedder.embed([text for _, text in asked]), strict=True):
                 may_be = stored.questions @ vector > NEARLY_SAME
+                may_be |= np.array([(question, other.question) in too for other in sets])
                 may_be[position] = False
                 if rows := nearest(vector, stored, (source == item.source) & ~may_be):
                     pairs = [stored_pair(vector, stored, row) for row in rows]

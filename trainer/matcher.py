@@ -39,10 +39,12 @@ from knowledge.window import PairInput, Span
 from trainer.match_fit import fit_decision
 from trainer.matching import (
     HELD_OUT_EVERY,
+    AnsweredToo,
     Draws,
     Group,
     MatchingSet,
     Wording,
+    answered_too,
     held_out_positions,
     matching_hash,
     read_sets,
@@ -125,18 +127,18 @@ def train_matcher(
     Raises:
         ConfigError: `data` holds no matching sets, or too few to hold some out.
     """
-    sets, wordings = read_sets(data), read_wordings(data)
+    sets, wordings, too = read_sets(data), read_wordings(data), answered_too(data)
     if len(sets) < FEWEST_SETS:
         raise ConfigError(f"{data} holds {len(sets)} matching sets, and training needs {FEWEST_SETS}; add some.")
     embedder = open_embedder(adapter=settings.adapter)
-    planned = _recipe(sets, wordings, embedder.version, settings)
+    planned = _recipe(sets, wordings, too, embedder.version, settings)
     checkpoints = work / f"matcher-{planned.digest}"  # another recipe does not go on from these
-    draws = Draws(seen_sets(sets), wordings, embedder, random.Random(settings.seed))
+    draws = Draws(seen_sets(sets), wordings, embedder, random.Random(settings.seed), too)
     trained = train(draws, settings, checkpoints / "checkpoint.pt")
     with publishing(out) as folder:
         save_adapter(trained.model, folder)
         save_head(trained.head, folder)
-        metrics = fit_decision(sets, held_out_positions(sets), embedder, folder)
+        metrics = fit_decision(sets, held_out_positions(sets), embedder, folder, too)
         write_manifest(folder, make_manifest(planned, {**metrics, "last_losses": _rounded(trained.losses)}, LICENCES))
     shutil.rmtree(checkpoints, ignore_errors=True)
     return MatcherReport(metrics, tuple(trained.losses))
@@ -150,11 +152,15 @@ def recipe(data: Path, retriever: Path | None = None) -> Recipe:
     """
     settings = MatcherSettings(adapter=retriever) if retriever else MatcherSettings()
     version = embedder_version(embedded_model(), settings.adapter)
-    return _recipe(read_sets(data), read_wordings(data), version, settings)
+    return _recipe(read_sets(data), read_wordings(data), answered_too(data), version, settings)
 
 
 def _recipe(
-    sets: Sequence[MatchingSet], wordings: Sequence[Wording], embedder: str, settings: MatcherSettings
+    sets: Sequence[MatchingSet],
+    wordings: Sequence[Wording],
+    too: AnsweredToo,
+    embedder: str,
+    settings: MatcherSettings,
 ) -> Recipe:
     return Recipe(
         part="matcher",
@@ -162,7 +168,7 @@ def _recipe(
         base=embedder,
         rows=len(sets) + len(wordings),
         employers=tuple(sorted({item.employer for item in wordings})),
-        data_sha256=matching_hash(sets, wordings),
+        data_sha256=matching_hash(sets, wordings, too),
         seed=settings.seed,
         settings={**asdict(settings), "adapter": settings.adapter.name, "signals": _signals_hash()},
     )

@@ -31,6 +31,9 @@ from trainer.rows import HELD_OUT
 # Every fifth set is left out of all training: thresholds are set on these, and reports are about them.
 HELD_OUT_EVERY = 5
 
+# Questions that another set's answer answers too, as found by hand among those that a matcher took for the same.
+_ANSWERED_TOO = "answered_too.jsonl"
+_ANSWERED_TOO_FIELDS = {"question": str, "stored": str}
 _SET = {"question": str, "correction": str, "same": list, "near": list}
 _WORDING = {"file": str, "question": str, "also": str, "answerable": bool, "quotes": list}
 # The share of drawn questions that are misspelt; the sets' own rewordings hold a misspelt one in five already.
@@ -72,6 +75,10 @@ class MatchingSet:
     same: tuple[str, ...]
     near: tuple[str, ...]
     source: str = ""
+
+
+# Pairs of a question and a stored question.
+AnsweredToo = frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -126,6 +133,12 @@ def _sets(data: Path, pattern: str) -> list[MatchingSet]:
     ]
 
 
+def answered_too(data: Path) -> AnsweredToo:
+    """The questions in `answered_too.jsonl` with the stored questions of other sets whose answers answer them, at least
+    in part: to give these is no mistake. None is fine."""
+    return frozenset((r["question"], r["stored"]) for _, r in _records(data, _ANSWERED_TOO, _ANSWERED_TOO_FIELDS))
+
+
 def seen_sets(sets: Sequence[MatchingSet]) -> list[MatchingSet]:
     """The sets that encoders may learn from."""
     return [item for position, item in enumerate(sets) if position % HELD_OUT_EVERY]
@@ -157,9 +170,10 @@ def _records(data: Path, pattern: str, fields: Mapping[str, type]) -> Iterator[t
             yield file.name, record
 
 
-def matching_hash(sets: Sequence[MatchingSet], wordings: Sequence[Wording]) -> str:
+def matching_hash(sets: Sequence[MatchingSet], wordings: Sequence[Wording], too: AnsweredToo = frozenset()) -> str:
     """A hash of all rows, for the manifest."""
     rows = [*map(repr, sets), *(repr((w.employer, w.question, w.also, w.answer, sorted(w.quotes))) for w in wordings)]
+    rows += map(repr, sorted(too))
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 
@@ -175,12 +189,17 @@ class Draws:
     """Draws groups without end, each set as often as any other. The same seed draws the same."""
 
     def __init__(
-        self, sets: Sequence[MatchingSet], wordings: Sequence[Wording], embedder: Embedder, rng: random.Random
+        self,
+        sets: Sequence[MatchingSet],
+        wordings: Sequence[Wording],
+        embedder: Embedder,
+        rng: random.Random,
+        too: AnsweredToo = frozenset(),
     ) -> None:
         self.rng = rng
         self._sets = sets
         self._wordings = wordings
-        self._asked_nearby = asked_nearby(sets, embedder)
+        self._asked_nearby = asked_nearby(sets, embedder, too)
         self._others = _others(wordings, embedder)
         self._order: list[int] = []
 
@@ -228,10 +247,10 @@ def _group(stored: str, answer: str, same: Sequence[str], other: Sequence[str]) 
     return Group(stored, answer, (*same, *other), (True,) * len(same) + (False,) * len(other))
 
 
-def asked_nearby(sets: Sequence[MatchingSet], embedder: Embedder) -> list[list[str]]:
+def asked_nearby(sets: Sequence[MatchingSet], embedder: Embedder, too: AnsweredToo = frozenset()) -> list[list[str]]:
     """For each set the questions of other sets of its file for which serving would compare its pair.
 
-    A question that may be the same after all (nearly its vector) is left out.
+    A question that may be the same after all (nearly its vector), or that it answers `too`, is left out.
     """
     stored = embedder.embed([item.question for item in sets])
     answers = embedder.embed([item.answer for item in sets])
@@ -247,7 +266,7 @@ def asked_nearby(sets: Sequence[MatchingSet], embedder: Embedder) -> list[list[s
         near[similar > NEARLY_SAME] = -1
         for text, row in zip(texts, near, strict=True):
             for other in np.argsort(-row)[:CANDIDATES]:
-                if row[other] > 0:
+                if row[other] > 0 and (text, sets[other].question) not in too:
                     found[other].append(text)
     return found
 

@@ -57,7 +57,7 @@ from trainer.ranking import (
     save_adapter,
 )
 from trainer.records import run
-from trainer.rows import OURS, Row, data_hash, held_out, read_rows, require_both, standalone_rows
+from trainer.rows import OURS, Row, data_hash, held_out, require_both, shared_rows, standalone_rows
 
 _LICENCES = (
     "trained on policies and questions of our own writing alone; under the terms of this repository",
@@ -200,7 +200,7 @@ def training_rows(data: Path) -> list[Row]:
     Raises:
         ConfigError: There are none, or none to measure on.
     """
-    rows = [*read_rows(data), *standalone_rows(data)]
+    rows = [*shared_rows(data), *standalone_rows(data)]
     unseen = held_out(row.employer for row in rows)
     seen = [row for row in rows if row.employer.startswith(OURS) and row.employer not in unseen]
     require_both(data, seen, [row for row in rows if row.employer in unseen])
@@ -226,7 +226,7 @@ def recipe(data: Path, settings: RetrieverSettings | None = None) -> Recipe:
 
 def measure(data: Path, adapter: Path) -> dict[str, JsonValue]:
     """Hit rates on the employers held out, beside those of the untrained embedder."""
-    rows = read_rows(data)
+    rows = shared_rows(data)
     unseen = held_out(row.employer for row in rows)
     rows = [row for row in rows if row.employer in unseen]
     return {
