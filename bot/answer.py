@@ -238,13 +238,14 @@ def _find(
     where triage has it.
 
     People often go on to something else without saying so: a question that says what it is about is searched on its own
-    too, and the surer counts.
+    too. What HR has answered is given then, and else the surer reading counts.
     """
-    found = _search(search, said, asker, assistant, clock)
-    if search.subject and names_a_subject(search.question):
-        alone = _search(Search(search.question), said, asker, assistant, clock)
-        found = max(found, alone, key=lambda one: one.probability)
-    return found
+    if not (search.subject and names_a_subject(search.question)):
+        return _search(search, said, asker, assistant, clock)
+    alone = _search(Search(search.question), said, asker, assistant, clock)
+    if isinstance(alone, VerifiedMatch):
+        return alone
+    return max(alone, _search(search, said, asker, assistant, clock), key=lambda one: one.probability)
 
 
 def _search(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from knowledge.read import Evidence, PieceKind
-from knowledge.selection import MAX_LEAD_IN_WORDS
+from knowledge.selection import is_introduction
 
 
 def quote(evidence: Sequence[Evidence], country: str | None) -> str:
@@ -55,8 +55,7 @@ def _place(piece: Evidence, evidence: Sequence[Evidence]) -> tuple[int, int]:
 
 
 def _introduction(piece: Evidence) -> str:
-    is_short = len(piece.lead_in.split()) <= MAX_LEAD_IN_WORDS
-    return piece.lead_in if piece.kind is PieceKind.LIST_ITEM and is_short else ""
+    return piece.lead_in if piece.kind is PieceKind.LIST_ITEM and is_introduction(piece.lead_in) else ""
 
 
 def _piece(piece: Evidence) -> str:

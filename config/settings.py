@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 from config.errors import ConfigError
@@ -136,7 +136,12 @@ class RetrievalSettings(Section):
 class ReadingSettings(Section):
     """How evidence is chosen, and when the assistant declines."""
 
-    max_evidence: int = Field(4, ge=1, le=8, description="Sentences, list items or table rows an answer may rest on.")
+    max_evidence: int = Field(
+        4,
+        ge=1,
+        le=8,
+        description="Sentences, items or rows an answer may rest on; conditions that hold only together count once.",
+    )
     max_words: int = Field(90, gt=0, description="Further pieces are added to the best only up to this length (words).")
     min_chance_per_word: float = Field(
         0.006,
@@ -211,6 +216,17 @@ class Settings(Section):
     answering: AnsweringSettings = AnsweringSettings()
     server: ServerSettings = ServerSettings()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _retriever_among_the_parts(cls, values: object) -> object:
+        """Where `parts_dir` is named and no `index.adapter`, it is the retriever in there: the parts build on it."""
+        if not isinstance(values, dict) or "parts_dir" not in values or not isinstance(values.get("index", {}), dict):
+            return values
+        retriever = Path(values["parts_dir"]) / "retriever"
+        if retriever.is_dir() and "adapter" not in values.get("index", {}):
+            return {**values, "index": {**values.get("index", {}), "adapter": retriever}}
+        return values
+
 
 def load_settings(path: Path | None = None) -> Settings:
     """Read the settings from `path`, else from `$QUANTAHR_CONFIG`, else from `config/quantahr.toml` if it is there.
@@ -239,6 +255,8 @@ def _read_toml(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(f"There is no configuration file {file}; name an existing one with --config.") from error
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read ({error.strerror}); name another one with --config.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} is not valid TOML ({error}); mend that line.") from error
 

@@ -34,9 +34,9 @@ from knowledge.features import (
 from knowledge.first_look import FirstLook, PlacedWindow, best_windows
 from knowledge.lexical import LexicalIndex
 from knowledge.pair import PairEncoder, PieceHead, open_pair_encoder, open_piece_head
-from knowledge.pieces import Piece, PieceKind, spoken_row
+from knowledge.pieces import Piece, PieceKind, pieces, spoken_row
 from knowledge.retrieve import Passage
-from knowledge.selection import select
+from knowledge.selection import held_together, select
 from knowledge.window import pair_input
 
 __all__ = ["Evidence", "PieceKind", "Reader", "Reading", "open_reader", "read"]
@@ -182,7 +182,23 @@ def read(
     chosen = select(candidates.pieces, scores + standing[candidates.passage_of], settings)
     logit = float(reader.weights.probability(question_features(candidates, scores, chosen)))
     evidence = [_evidence(passages[candidates.passage_of[i]], candidates.pieces[i], float(scores[i])) for i in chosen]
-    return Reading(tuple(evidence), 1 / (1 + float(np.exp(-logit))))
+    return Reading(tuple(_completed(evidence, settings.max_words)), 1 / (1 + float(np.exp(-logit))))
+
+
+def _completed(evidence: Sequence[Evidence], max_words: int) -> list[Evidence]:
+    """The evidence with all items of the lists that hold only together, in at most `max_words` more words.
+
+    Lists are completed from their passages: the windows that were read may hold a part of them.
+    """
+    given = {piece.text for piece in evidence}
+    added: dict[str, Evidence] = {}
+    for one in evidence:
+        own = Piece(one.kind, one.text, one.lead_in, one.head)
+        for other in held_together(own, pieces(one.passage.chunk.text)):
+            if other.text not in given:
+                added.setdefault(other.text, _evidence(one.passage, other, one.score))
+    is_short = sum(len(text.split()) for text in added) <= max_words
+    return [*evidence, *(added.values() if is_short else ())]
 
 
 def _evidence(passage: Passage, piece: Piece, score: float) -> Evidence:

@@ -19,9 +19,13 @@ from knowledge.pieces import Piece
 Matrix = NDArray[np.float32]
 
 # A lead-in longer than this is no introduction but a paragraph: the citation shows it.
-MAX_LEAD_IN_WORDS = 25
+_MAX_LEAD_IN_WORDS = 25
+# What turns an item into its opposite, or holds it to a condition, is shown however long it is.
+_DECIDES = re.compile(r"\b(?:not|no|never|none|only|except|unless|without|cannot|provided)\b|n[’']t\b", re.IGNORECASE)
 _TOGETHER = re.compile(
-    r"\b(?:all|both|each) of (?:the|these|this)\b|\b(?:all|both) (?:the |these |following )*conditions\b", re.IGNORECASE
+    r"\b(?:all|both|each) of (?:the|these|this)\b|\b(?:all|both) (?:the |these |following )*conditions\b"
+    r"|\bonly (?:if|when|where)\b|\bprovided\b",
+    re.IGNORECASE,
 )
 # Fewer words, such as the item "rent", lie in another piece by chance.
 _FEWEST_REPEATED = 4
@@ -30,8 +34,7 @@ _FEWEST_REPEATED = 4
 def select(pieces: Sequence[Piece], scores: Matrix, settings: ReadingSettings) -> list[int]:
     """The pieces to give, best first; `scores` has shape (number of pieces,) and at least one element.
 
-    The best is always among them, of the others only what says something new and fits into `settings.max_words`. Items
-    that hold only together ("if all of these hold:") are given together, in as many words again.
+    The best is always among them, of the others only what says something new and fits into `settings.max_words`.
     """
     chances = softmax(scores)
     best, *others = (int(i) for i in np.argsort(-scores, kind="stable"))
@@ -47,31 +50,32 @@ def select(pieces: Sequence[Piece], scores: Matrix, settings: ReadingSettings) -
             chosen.append(i)
             texts.append(text)
             left -= words
-    return [*chosen, *_rest_of_lists(pieces, chosen, settings.max_words)]
+    return chosen
 
 
-def _rest_of_lists(pieces: Sequence[Piece], chosen: Sequence[int], max_words: int) -> list[int]:
-    """The items that the chosen ones hold only together with: one condition of several would read as the only one.
+def held_together(piece: Piece, text: Sequence[Piece]) -> list[Piece]:
+    """The other items of a list whose items hold only together: one condition of several would read as the only one.
 
-    Only neighbours are of the same list: another policy may introduce another list in the same words.
+    `text` is all that stands where the piece is from. Most pieces are of no such list, and it is empty.
     """
-    rest: dict[str, int] = {}
-    for i in chosen:
-        if _TOGETHER.search(pieces[i].lead_in):
-            start, end = i, i + 1
-            while start and pieces[start - 1].lead_in == pieces[i].lead_in:
-                start -= 1
-            while end < len(pieces) and pieces[end].lead_in == pieces[i].lead_in:
-                end += 1
-            rest |= {pieces[j].text: j for j in range(start, end)}
-    given = {pieces[i].text for i in chosen}
-    added = {text: i for text, i in rest.items() if text not in given}
-    return list(added.values()) if sum(len(text.split()) for text in added) <= max_words else []
+    if piece not in text or not _TOGETHER.search(piece.lead_in):
+        return []
+    start = end = text.index(piece)
+    while start and text[start - 1].lead_in == piece.lead_in:
+        start -= 1
+    while end < len(text) and text[end].lead_in == piece.lead_in:
+        end += 1
+    return [other for other in text[start:end] if other != piece]
 
 
 def shown(piece: Piece) -> str:
     """What an answer shows of a piece: all of it in context, but no long lead-in. That may be evidence of its own."""
-    return piece.in_context if len(piece.lead_in.split()) <= MAX_LEAD_IN_WORDS else piece.text
+    return piece.in_context if is_introduction(piece.lead_in) else piece.text
+
+
+def is_introduction(lead_in: str) -> bool:
+    """Whether a lead-in is said before its items: it is short, or decides what they mean."""
+    return len(lead_in.split()) <= _MAX_LEAD_IN_WORDS or _DECIDES.search(lead_in) is not None
 
 
 def _words(piece: Piece, chosen: Sequence[Piece]) -> int:

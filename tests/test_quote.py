@@ -48,6 +48,12 @@ def test_long_lead_in_is_left_to_the_citation() -> None:
     assert quote([long], None) == "taxis."
 
 
+def test_long_lead_in_that_denies_or_restricts_is_said() -> None:
+    for decides in ("We do not pay for", "We'll pay only if you asked before for", "We won’t ever pay for"):
+        long = Evidence(LIST, PieceKind.LIST_ITEM, "taxis", f"{decides} {'word ' * 40}".strip() + ":")
+        assert quote([long], None).startswith(decides)
+
+
 def test_country_is_named_only_when_the_askers_is_not_known() -> None:
     german = Evidence(passage("Leave is 30 days.", ("DE",)), PieceKind.SENTENCE, "Leave is 30 days.")
     british = Evidence(passage("Leave is 25 days.", ("GB",), "b"), PieceKind.SENTENCE, "Leave is 25 days.")

@@ -13,10 +13,12 @@ import pytest
 
 from config.errors import ModelError
 from config.settings import ReadingSettings, RetrievalSettings, Settings
+from knowledge.chunk import Chunk
 from knowledge.embed import Embedder
 from knowledge.index import Snapshot
-from knowledge.read import Reader, Reading, open_reader, read
-from knowledge.retrieve import Asker, retrieve
+from knowledge.load import PolicyMetadata
+from knowledge.read import Evidence, PieceKind, Reader, Reading, _completed, open_reader, read
+from knowledge.retrieve import Asker, Passage, retrieve
 from tests.handbook import index_of, ingested, write_handbook
 
 
@@ -89,6 +91,17 @@ def test_of_two_that_say_the_same_the_better_standing_is_given_and_is_no_likelie
     found = read(question, vector, [original, twin], snapshot.lexical, reader, settings)
     assert found.evidence[0].passage.chunk.file == first
     assert same.probability - 0.1 < found.probability < same.probability + 0.02
+
+
+def test_conditions_that_hold_only_together_are_completed_from_their_passage() -> None:
+    text = "You may if all of these hold:\n- you are asked\n- you have time\n- you are paid"
+    passage = Passage(Chunk("a", "a.md", 0, ("A",), text, None, PolicyMetadata("A")), 1.0)
+    lead_in = "You may if all of these hold:"
+    chosen = Evidence(passage, PieceKind.LIST_ITEM, "you have time", lead_in)
+    whole = _completed([chosen], 90)
+    assert [piece.text for piece in whole] == ["you have time", "you are asked", "you are paid"]
+    assert {piece.lead_in for piece in whole} == {lead_in}
+    assert _completed([chosen], 3) == [chosen]
 
 
 def test_nothing_to_read_has_no_evidence_and_no_probability(snapshot: Snapshot, reader: Reader) -> None:

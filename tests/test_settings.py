@@ -84,3 +84,18 @@ def test_importing_any_room_switches_telemetry_and_hub_off() -> None:
     code = "import os, knowledge.chunk; print([os.environ[name] for name in " + repr(list(SWITCHES)) + "])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == str(list(SWITCHES.values()))
+
+
+def test_retriever_is_the_one_among_the_parts_that_are_named(tmp_path: Path) -> None:
+    (tmp_path / "parts" / "retriever").mkdir(parents=True)
+    settings = Settings.model_validate({"parts_dir": str(tmp_path / "parts")})
+    assert settings.index.adapter == tmp_path / "parts" / "retriever"
+    assert (
+        Settings.model_validate({"parts_dir": str(tmp_path / "parts"), "index": {"adapter": ""}}).index.adapter is None
+    )
+    assert Settings.model_validate({"parts_dir": str(tmp_path)}).index.adapter == Settings().index.adapter
+
+
+def test_folder_in_place_of_a_file_of_settings_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_settings(tmp_path)

@@ -15,20 +15,20 @@ import torch
 from safetensors.numpy import load_file
 
 from config.errors import ConfigError
-from config.settings import IndexSettings
+from config.settings import IndexSettings, Settings
 from exporter.manifest import check_files
 from knowledge import differences
 from knowledge.embed import Embedder, embedded_model
 from knowledge.matcher import SIGNALS, MatchHead, match_input, open_matcher
 from knowledge.pair import open_tokenizer
 from trainer import matcher
+from trainer.match_fit import ask_all
 from trainer.matcher import Head, MatcherSettings, recipe, train, train_matcher
 from trainer.matching import (
     Draws,
     Group,
     Wording,
     answered_too,
-    asked_nearby,
     held_out_positions,
     lightly_reworded,
     matching_hash,
@@ -113,17 +113,21 @@ def test_sets_for_the_matcher_alone_are_not_shown_to_other_parts(data: Path, tmp
     assert (last.question, last.source) == ("a", "matcher_more.jsonl")
 
 
-def test_question_that_another_set_answers_too_is_no_mistake(data: Path, embedder: Embedder, tmp_path: Path) -> None:
+def test_question_that_another_set_answers_too_is_not_compared_with_it(
+    data: Path, embedder: Embedder, tmp_path: Path
+) -> None:
     sets = read_sets(data)
-    stored = sets[0].question
-    nearby = asked_nearby(sets, embedder)[0]
-    assert nearby
-    lines = [json.dumps({"question": text, "stored": stored}) for text in nearby[:2]]
-    (tmp_path / "answered_too.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    too = answered_too(tmp_path)
-    assert asked_nearby(sets, embedder, too)[0] == [text for text in nearby if text not in nearby[:2]]
+    shutil.copytree(Settings().parts_dir / "matcher", tmp_path / "matcher")
+    (asked,) = ask_all(sets, [0], embedder, tmp_path / "matcher")[:1]
+    other = next(row for row in asked.rows if row != 0)
+    line = {"question": sets[0].same[0], "stored": sets[other].question, "answers": "fully"}
+    (tmp_path / "answered_too.jsonl").write_text(json.dumps(line), encoding="utf-8")
+    too = answered_too(tmp_path, sets)
+    assert other not in ask_all(sets, [0], embedder, tmp_path / "matcher", too)[0].rows
     assert matching_hash(sets, [], too) != matching_hash(sets, [])
-    assert answered_too(data) == frozenset()
+    assert answered_too(data, sets) == frozenset()
+    with pytest.raises(ConfigError, match="which no matching set asks"):
+        answered_too(tmp_path, sets[:1])
 
 
 def test_too_few_sets_are_refused(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from knowledge.pair import PairMeans, PieceHead, open_tokenizer
 from knowledge.read import Linear, open_reader
 from knowledge.window import word_pieces
 from tests.handbook import write_handbook
-from trainer.choice import Judged, fit_choice, hit_rates, summary
+from trainer.choice import Judged, _folds, fit_choice, hit_rates, summary
 from trainer.look import Looked, look
 from trainer.reader import Head, ReaderSettings, fit, train
 from trainer.rows import OURS, Row
@@ -123,3 +123,11 @@ def test_summary_of_a_reader_that_is_always_sure_and_always_right_has_no_error()
     judged = [Judged("", True, True, True, 1.0, 9)] * 3 + [Judged("", False, False, False, 0.0, 9)]
     found = summary(judged)
     assert (found["right"], found["wrong"], found["declined"], found["calibration_error"]) == (1, 0, 1, 0)
+
+
+def test_one_employer_is_measured_on_questions_that_the_fit_has_not_seen(looked: list[Looked]) -> None:
+    alone = [one.example for one in looked if one.example.row.employer == looked[0].example.row.employer]
+    folds = list(_folds(alone))
+    assert sum(len(own) for _, own in folds) == len(alone)
+    for others, own in folds:
+        assert others and not {one.row.quotes for one in others if one.row.quotes} & {one.row.quotes for one in own}

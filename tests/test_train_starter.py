@@ -33,6 +33,7 @@ from trainer.rows import (
     OURS,
     data_hash,
     employer_snapshot,
+    employers,
     follow_up_rows,
     policy,
     read_rows,
@@ -244,6 +245,7 @@ def test_rows_for_the_reader_alone_are_not_shown_to_the_retriever(tmp_path: Path
     own = {row.question for row in read_rows(data)} - {row.question for row in shared_rows(data)}
     assert own == {"gone by spring?", "can leave be lost"}
     assert standalone_rows(data) == []
+    assert employers(data) == {row.employer for row in read_rows(data)}
     assert len(follow_up_rows(data, lambda asked, turns: Search(asked))) == 2
 
 

@@ -32,6 +32,7 @@ MESSAGE = {"text": "t", "category": "crisis", "expect": "crisis"}
         (json.dumps(ROW | {"quotes": [1]}), 'has no "quotes" that is a list of texts'),
         (json.dumps(ROW | {"answerable": "yes"}), 'has no "answerable" that is true or false'),
         (json.dumps(ROW | {"turns": []}), 'has no "standalone" that is a text'),
+        (json.dumps(ROW | {"turns": [{"role": "user"}], "standalone": "s"}), 'has "turns" without a role and a text'),
     ],
 )
 def test_line_that_is_no_row_is_named(line: str, says: str, tmp_path: Path) -> None:
@@ -130,3 +131,11 @@ def test_short_row_is_gold_only_as_a_whole() -> None:
 )
 def test_markup_does_not_hide_gold_and_titles_are_none(text: str, quote: str, *, is_right: bool) -> None:
     assert is_gold(Piece(PieceKind.SENTENCE, text), (quote,)) is is_right
+
+
+def test_rows_without_their_policy_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    data = write_training(tmp_path)
+    lost = {**ROW, "file": "train/policies/southsea/gone.md"}
+    (data / "own_lost.jsonl").write_text(f"{json.dumps(lost)}\n{json.dumps(lost)}\n", encoding="utf-8")
+    assert len(read_rows(data)) == 24
+    assert "2 rows are left out" in caplog.text and "Line 1 of" in caplog.text

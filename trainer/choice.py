@@ -151,23 +151,30 @@ def cross_validated_choice(examples: Sequence[Example]) -> dict[str, JsonValue]:
 
 
 def _folds(examples: Sequence[Example]) -> Iterator[tuple[list[Example], list[Example]]]:
-    """The examples of other employers, and those of a fifth of the employers, in turn."""
-    employers = sorted({example.row.employer for example in examples})
+    """The examples of other employers, and those of a fifth of the employers, in turn.
+
+    Where there is one employer only, those that rest on other quotes, and those on a fifth of the quotes.
+    """
+    groups = [example.row.employer for example in examples]
+    if len(set(groups)) == 1:
+        groups = ["\n".join(example.row.quotes) or example.row.question for example in examples]
+    names = sorted(set(groups))
     for fold in range(_FOLDS):
-        own = set(employers[fold::_FOLDS])
+        own = set(names[fold::_FOLDS])
         if own:
             yield (
-                [example for example in examples if example.row.employer not in own],
-                [example for example in examples if example.row.employer in own],
+                [example for example, group in zip(examples, groups, strict=True) if group not in own],
+                [example for example, group in zip(examples, groups, strict=True) if group in own],
             )
 
 
 def summary(judged: Sequence[Judged]) -> dict[str, JsonValue]:
     """Hit rates of the answerable, how well the probability tells right from wrong, and how true it is.
 
-    "right" is what is given when every answer below a probability of 0.5 is declined, as shares of the answerable (of
-    the unanswerable: "declined").
+    "right" is what is given when every answer below the shipped `min_probability` is declined, as shares of the
+    answerable (of the unanswerable: "declined").
     """
+    least = ReadingSettings().min_probability
     answerable = [one for one in judged if one.is_answerable]
     unanswerable = [one for one in judged if not one.is_answerable]
     chances = np.array([one.probability for one in judged])
@@ -178,9 +185,9 @@ def summary(judged: Sequence[Judged]) -> dict[str, JsonValue]:
         "given": _share(one.is_answered for one in answerable),
         "words": round(float(np.mean([one.words for one in judged])), 1),
         "auc": round(float(roc_auc_score(answered, chances)), 4),
-        "right": _share(one.is_answered and one.probability >= 0.5 for one in answerable),
-        "wrong": _share(not one.is_answered and one.probability >= 0.5 for one in answerable),
-        "declined": _share(one.probability < 0.5 for one in unanswerable),
+        "right": _share(one.is_answered and one.probability >= least for one in answerable),
+        "wrong": _share(not one.is_answered and one.probability >= least for one in answerable),
+        "declined": _share(one.probability < least for one in unanswerable),
         "calibration_error": _calibration_error(chances, answered),
         "calibration": _calibration(chances, answered),
     }

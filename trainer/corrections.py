@@ -30,7 +30,7 @@ from config.errors import ConfigError
 from config.settings import Settings, load_settings
 from knowledge.verified import FOLDER, VerifiedAnswer, VerifiedIndex, make_verified_index
 from trainer.grade import Graders, Verdict, grade
-from trainer.records import run
+from trainer.records import read_records, require, run
 
 _VERIFIED_ON = date(2026, 1, 1)
 
@@ -87,9 +87,8 @@ def read_corrections(file: Path) -> list[CorrectionRow]:
         ConfigError: A line is no correction; it is named.
     """
     rows = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+    for place, r in read_records(file):
         try:
-            r = json.loads(line)
             graders = Graders.of(r)
             if graders is None:
                 raise KeyError("must")
@@ -97,16 +96,21 @@ def read_corrections(file: Path) -> list[CorrectionRow]:
             paraphrases, near = tuple(r["paraphrases"]), tuple(r["near"])
             rows.append(CorrectionRow(r["id"], r["handbook"], stored, paraphrases, near, graders, bool(r["new_fact"])))
         except (ValueError, LookupError, TypeError) as error:
-            raise ConfigError(
-                f"Line {number} of {file} is no correction ({type(error).__name__}: {error}); mend it."
-            ) from error
+            raise ConfigError(f"{place} is no correction ({type(error).__name__}: {error}); mend it.") from error
     return rows
 
 
 def read_pairs(file: Path) -> list[VerifiedAnswer]:
-    """Stored pairs (`question`, `correction`) that are not asked about."""
-    records = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return [VerifiedAnswer(record["question"], record["correction"], _VERIFIED_ON) for record in records]
+    """Stored pairs (`question`, `correction`) that are not asked about.
+
+    Raises:
+        ConfigError: A line is none; it is named.
+    """
+    found = []
+    for place, record in read_records(file):
+        require(record, {"question": str, "correction": str}, place)
+        found.append(VerifiedAnswer(record["question"], record["correction"], _VERIFIED_ON))
+    return found
 
 
 async def ask_all(

@@ -59,6 +59,8 @@ def command(config: Path | None, docs: Path, questions: Path, out: Path, as_json
     rows = read_questions(questions)
     if not out.parent.is_dir():
         raise ConfigError(f"There is no folder {out.parent} to write the answers to; make it, or name another --out.")
+    if out.is_dir():
+        raise ConfigError(f"{out} is a folder; name a file in it with --out, such as {out / 'answers.jsonl'}.")
     answers = asyncio.run(answer_all(rows, docs, settings))
     out.write_text(
         "".join(AnswerRecord.of(replace(a, id=row.id)).model_dump_json() + "\n" for row, a in answers),

@@ -31,10 +31,10 @@ from sklearn.metrics import roc_auc_score
 from bot.followup import SURE, WEIGHTS, WORDING, Judge, wording
 from config.errors import ConfigError
 from exporter.manifest import Recipe, make_manifest, publishing, write_manifest
-from trainer.records import read_records, require, run
+from trainer.records import licences, read_records, require, run
 from trainer.rows import HELD_OUT, OURS, row_files
 
-LICENCES = ("rows of our own writing alone; under the terms of this repository",)
+_TERMS = "rows of our own writing alone; under the terms of this repository"
 _FOLDS = 5
 
 
@@ -82,7 +82,9 @@ def train_followup(data: Path, out: Path, settings: FollowUpSettings | None = No
     }
     with publishing(out) as folder:
         (folder / WEIGHTS).write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
-        write_manifest(folder, make_manifest(_recipe(rows, settings), metrics, LICENCES))
+        write_manifest(
+            folder, make_manifest(_recipe(rows, settings), metrics, licences(data, _TERMS, adapts_encoder=False))
+        )
     return metrics
 
 

@@ -52,9 +52,10 @@ from trainer.matching import (
     seen_sets,
 )
 from trainer.pair_training import DIMENSIONS, Schedule, Trained, mean, save_adapter, states_of, train_pairs
+from trainer.records import licences, run
 
 FEWEST_SETS = 2 * HELD_OUT_EVERY
-LICENCES = ("our own rows, under the licence of this product",)
+_TERMS = "trained on rows of our own writing alone; under the terms of this repository"
 
 
 @dataclass(frozen=True)
@@ -127,19 +128,21 @@ def train_matcher(
     Raises:
         ConfigError: `data` holds no matching sets, or too few to hold some out.
     """
-    sets, wordings, too = read_sets(data), read_wordings(data), answered_too(data)
+    sets, wordings = read_sets(data), read_wordings(data)
     if len(sets) < FEWEST_SETS:
         raise ConfigError(f"{data} holds {len(sets)} matching sets, and training needs {FEWEST_SETS}; add some.")
+    too = answered_too(data, sets)
     embedder = open_embedder(adapter=settings.adapter)
     planned = _recipe(sets, wordings, too, embedder.version, settings)
     checkpoints = work / f"matcher-{planned.digest}"  # another recipe does not go on from these
-    draws = Draws(seen_sets(sets), wordings, embedder, random.Random(settings.seed), too)
+    draws = Draws(seen_sets(sets), wordings, embedder, random.Random(settings.seed))
     trained = train(draws, settings, checkpoints / "checkpoint.pt")
     with publishing(out) as folder:
         save_adapter(trained.model, folder)
         save_head(trained.head, folder)
         metrics = fit_decision(sets, held_out_positions(sets), embedder, folder, too)
-        write_manifest(folder, make_manifest(planned, {**metrics, "last_losses": _rounded(trained.losses)}, LICENCES))
+        measured: dict[str, JsonValue] = {**metrics, "last_losses": _rounded(trained.losses)}
+        write_manifest(folder, make_manifest(planned, measured, licences(data, _TERMS)))
     shutil.rmtree(checkpoints, ignore_errors=True)
     return MatcherReport(metrics, tuple(trained.losses))
 
@@ -152,7 +155,8 @@ def recipe(data: Path, retriever: Path | None = None) -> Recipe:
     """
     settings = MatcherSettings(adapter=retriever) if retriever else MatcherSettings()
     version = embedder_version(embedded_model(), settings.adapter)
-    return _recipe(read_sets(data), read_wordings(data), answered_too(data), version, settings)
+    sets = read_sets(data)
+    return _recipe(sets, read_wordings(data), answered_too(data, sets), version, settings)
 
 
 def _recipe(
@@ -242,4 +246,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -133,10 +133,22 @@ def _sets(data: Path, pattern: str) -> list[MatchingSet]:
     ]
 
 
-def answered_too(data: Path) -> AnsweredToo:
+def answered_too(data: Path, sets: Sequence[MatchingSet]) -> AnsweredToo:
     """The questions in `answered_too.jsonl` with the stored questions of other sets whose answers answer them, at least
-    in part: to give these is no mistake. None is fine."""
-    return frozenset((r["question"], r["stored"]) for _, r in _records(data, _ANSWERED_TOO, _ANSWERED_TOO_FIELDS))
+    in part: to give these is no plain mistake, so they are not compared. None is fine.
+
+    Raises:
+        ConfigError: A line names a stored question that no set has.
+    """
+    stored = {item.question for item in sets}
+    found = set()
+    for file, record in _records(data, _ANSWERED_TOO, _ANSWERED_TOO_FIELDS):
+        if record["stored"] not in stored:
+            raise ConfigError(
+                f'{file} names "{record["stored"]}", which no matching set asks; mend or remove the line.'
+            )
+        found.add((record["question"], record["stored"]))
+    return frozenset(found)
 
 
 def seen_sets(sets: Sequence[MatchingSet]) -> list[MatchingSet]:
@@ -189,17 +201,12 @@ class Draws:
     """Draws groups without end, each set as often as any other. The same seed draws the same."""
 
     def __init__(
-        self,
-        sets: Sequence[MatchingSet],
-        wordings: Sequence[Wording],
-        embedder: Embedder,
-        rng: random.Random,
-        too: AnsweredToo = frozenset(),
+        self, sets: Sequence[MatchingSet], wordings: Sequence[Wording], embedder: Embedder, rng: random.Random
     ) -> None:
         self.rng = rng
         self._sets = sets
         self._wordings = wordings
-        self._asked_nearby = asked_nearby(sets, embedder, too)
+        self._asked_nearby = asked_nearby(sets, embedder)
         self._others = _others(wordings, embedder)
         self._order: list[int] = []
 
@@ -247,10 +254,10 @@ def _group(stored: str, answer: str, same: Sequence[str], other: Sequence[str]) 
     return Group(stored, answer, (*same, *other), (True,) * len(same) + (False,) * len(other))
 
 
-def asked_nearby(sets: Sequence[MatchingSet], embedder: Embedder, too: AnsweredToo = frozenset()) -> list[list[str]]:
+def asked_nearby(sets: Sequence[MatchingSet], embedder: Embedder) -> list[list[str]]:
     """For each set the questions of other sets of its file for which serving would compare its pair.
 
-    A question that may be the same after all (nearly its vector), or that it answers `too`, is left out.
+    A question that may be the same after all (nearly its vector) is left out.
     """
     stored = embedder.embed([item.question for item in sets])
     answers = embedder.embed([item.answer for item in sets])
@@ -266,7 +273,7 @@ def asked_nearby(sets: Sequence[MatchingSet], embedder: Embedder, too: AnsweredT
         near[similar > NEARLY_SAME] = -1
         for text, row in zip(texts, near, strict=True):
             for other in np.argsort(-row)[:CANDIDATES]:
-                if row[other] > 0 and (text, sets[other].question) not in too:
+                if row[other] > 0:
                     found[other].append(text)
     return found
 

@@ -52,11 +52,11 @@ from trainer.choice import (
 from trainer.look import Looked, look
 from trainer.matching import matching_hash, seen_sets, shared_sets
 from trainer.pair_training import BASE, DIMENSIONS, Schedule, Trained, mean, save_adapter, states_of, train_pairs
-from trainer.records import run
+from trainer.records import licences, run
 from trainer.rows import LABELS, OURS, Row, data_hash, follow_up_rows, held_out, read_rows, require_both
 from trainer.shown import Shown, ShownDraws
 
-_LICENCES = (
+_TERMS = (
     "adapter and head: trained on policies and questions of our own writing alone, under the terms of this repository",
     "linear models: fitted on questions of ours, also over handbooks under CC0, MIT, CC BY 3.0 and CC BY 4.0 "
     "(samples/training/README.md)",
@@ -251,7 +251,7 @@ def main() -> None:
         save_adapter(trained.model, folder)
         save_head(trained.head, folder)
         metrics = fit(unseen, first_look, folder, embedder)
-        written = write_manifest(folder, make_manifest(planned, metrics, _LICENCES))
+        written = write_manifest(folder, make_manifest(planned, metrics, licences(arguments.data, *_TERMS)))
     shutil.rmtree(work, ignore_errors=True)
     print(written.model_dump_json(indent=1))
 

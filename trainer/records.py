@@ -15,14 +15,28 @@ from config.errors import ConfigError, QuantaHRError
 
 Record = Mapping[str, Any]
 
+_SHIPPED = Path(__file__).parents[1] / "samples" / "training"
+_BASE = "adapts all-MiniLM-L6-v2: Apache-2.0"
+
+
+def licences(data: Path, *shipped: str, adapts_encoder: bool = True) -> tuple[str, ...]:
+    """What a manifest says about terms: `shipped` holds for the rows that ship, others are under their owner's."""
+    is_shipped = data.resolve() == _SHIPPED.resolve()
+    terms = shipped if is_shipped else ("trained on rows that are no part of QuantaHR, under the terms of these",)
+    return (*terms, _BASE) if adapts_encoder else terms
+
 
 def read_records(file: Path) -> Iterator[tuple[str, Record]]:
     """Each line's record, and its place in words: "Line 3 of rows.jsonl". Blank lines are passed over.
 
     Raises:
-        ConfigError: A line is no JSON object; it is named.
+        ConfigError: The file cannot be read, or a line is no JSON object; it is named.
     """
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} cannot be read ({error}); name a file of JSON lines.") from error
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         place = f"Line {number} of {file}"

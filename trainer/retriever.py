@@ -56,13 +56,10 @@ from trainer.ranking import (
     open_model,
     save_adapter,
 )
-from trainer.records import run
-from trainer.rows import OURS, Row, data_hash, held_out, require_both, shared_rows, standalone_rows
+from trainer.records import licences, run
+from trainer.rows import OURS, Row, data_hash, employers, held_out, require_both, shared_rows, standalone_rows
 
-_LICENCES = (
-    "trained on policies and questions of our own writing alone; under the terms of this repository",
-    "adapts all-MiniLM-L6-v2: Apache-2.0",
-)
+_TERMS = "trained on policies and questions of our own writing alone; under the terms of this repository"
 _LOGGED_EVERY = 5
 
 
@@ -201,7 +198,7 @@ def training_rows(data: Path) -> list[Row]:
         ConfigError: There are none, or none to measure on.
     """
     rows = [*shared_rows(data), *standalone_rows(data)]
-    unseen = held_out(row.employer for row in rows)
+    unseen = held_out(employers(data))
     seen = [row for row in rows if row.employer.startswith(OURS) and row.employer not in unseen]
     require_both(data, seen, [row for row in rows if row.employer in unseen])
     return seen
@@ -226,8 +223,7 @@ def recipe(data: Path, settings: RetrieverSettings | None = None) -> Recipe:
 
 def measure(data: Path, adapter: Path) -> dict[str, JsonValue]:
     """Hit rates on the employers held out, beside those of the untrained embedder."""
-    rows = shared_rows(data)
-    unseen = held_out(row.employer for row in rows)
+    rows, unseen = shared_rows(data), held_out(employers(data))
     rows = [row for row in rows if row.employer in unseen]
     return {
         "questions": sum(bool(row.quotes) for row in rows),
@@ -257,7 +253,7 @@ def main() -> None:
         load_adapter(model, adapter)
         save_adapter(model, folder, torch.float16)
         metrics: dict[str, JsonValue] = {"held_out": measure(arguments.data, folder), "losses": [*losses]}
-        written = write_manifest(folder, make_manifest(planned, metrics, _LICENCES))
+        written = write_manifest(folder, make_manifest(planned, metrics, licences(arguments.data, _TERMS)))
     shutil.rmtree(work)
     print(written.model_dump_json(indent=1))
 

@@ -156,21 +156,49 @@ def _records(files: Sequence[Path], data: Path) -> Iterator[tuple[Record, str, t
     """The records that are questions over an employer's policies, each with the employer and the quotes that answer."""
     if not files:
         raise ConfigError(f"There are no training rows (*.jsonl) in {data}; name a folder such as samples/training.")
+    lost: list[str] = []
     for file in files:
         for place, record in read_records(file):
             if "quotes" not in record or "file" not in record:
                 continue  # of another kind: a matching set, or a message
             require(record, _FIELDS, place)
-            require(record, _OF_A_THREAD if "turns" in record else {}, place)
+            if "turns" in record:
+                require(record, _OF_A_THREAD, place)
+                _require_turns(record, place)
             employer = _employer(record["file"])
-            if employer not in _NOT_USED and policy(data, record["file"]).is_file():
-                yield record, employer, tuple(record["quotes"]) if record["answerable"] else ()
+            if employer in _NOT_USED:
+                continue
+            if not policy(data, record["file"]).is_file():
+                lost.append(place)
+                continue
+            yield record, employer, tuple(record["quotes"]) if record["answerable"] else ()
+    if lost:
+        _log.warning(
+            '%d rows are left out, as there is no policy where their "file" says; first %s', len(lost), lost[0]
+        )
+
+
+def _require_turns(record: Record, place: str) -> None:
+    turns = record["turns"]
+    if not isinstance(turns, list) or not all(
+        isinstance(turn, dict) and {"role", "text"} <= set(turn) for turn in turns
+    ):
+        raise ConfigError(f'{place} has "turns" without a role and a text; mend or remove it.')
+
+
+def employers(data: Path) -> frozenset[str]:
+    """All employers that there are rows about, of whichever kind; so every part holds out the same ones.
+
+    Raises:
+        ConfigError: As `read_rows`.
+    """
+    return frozenset(employer for _, employer, _ in _records(row_files(data), data))
 
 
 def held_out(employers: Iterable[str]) -> frozenset[str]:
     """Those of the employers that no encoder is trained on: the named ones, or else every fifth, at least one.
 
-    Which ones these are depends on the names alone, so that another employer's rows do not move them.
+    Which ones these are depends on their names alone, and not on the rows that a part reads.
     """
     ours = {employer for employer in employers if employer.startswith(OURS)}
     by_chance = sorted(ours, key=lambda name: hashlib.sha256(name.encode()).digest())
@@ -226,13 +254,19 @@ def data_hash(rows: Sequence[Row], data: Path) -> str:
 
 
 def employer_snapshot(folder: Path, embedder: Embedder) -> Snapshot:
-    """An employer's policies, cut and embedded as the product does it; `folder` is what `policy` gives for it."""
+    """An employer's policies, cut and embedded as the product does it; `folder` is what `policy` gives for it.
+
+    Raises:
+        ConfigError: None of them can be read.
+    """
     ready = []
     for path in _policies(folder):
         try:
             ready.append(prepare(path, folder, DocumentSettings(), IndexSettings(), embedder))
         except DocumentError as error:
             _log.warning("%s is left out: %s", path.name, error)
+    if not ready:
+        raise ConfigError(f"No policy in {folder} can be read, and there are rows over them; mend them or the rows.")
     return make_snapshot(
         [chunk for document in ready for chunk in document.chunks],
         np.concatenate([document.vectors for document in ready]),

@@ -39,9 +39,9 @@ from config.errors import ConfigError
 from config.settings import IndexSettings
 from exporter.manifest import Recipe, make_manifest, publishing, retriever_beside, write_manifest
 from knowledge.embed import Embedder, embedded_model, embedder_version, open_embedder
-from trainer.records import Record, read_records, require, run
+from trainer.records import Record, licences, read_records, require, run
 
-LICENCES = ("rows of our own writing alone; under the terms of this repository",)
+_TERMS = "rows of our own writing alone; under the terms of this repository"
 _MESSAGES, _MORE, _BLIND = "triage.jsonl", "triage_more.jsonl", "triage_blind.jsonl"
 _FOLDS = 5
 _FEWEST = 2 * _FOLDS
@@ -116,7 +116,9 @@ def train_triage(
     with publishing(out) as folder:
         save_head(head, embedder.version, folder)
         made_by = _recipe(everything, embedder.version, settings)
-        write_manifest(folder, make_manifest(made_by, _metrics(rates, threshold), LICENCES))
+        write_manifest(
+            folder, make_manifest(made_by, _metrics(rates, threshold), licences(data, _TERMS, adapts_encoder=False))
+        )
     return TriageReport(threshold, len(messages), len(questions), rates)
 
 
@@ -188,7 +190,10 @@ def _folds(kinds: Sequence[str], seed: int) -> list[int]:
 def _questions(data: Path, settings: TriageSettings) -> list[Message]:
     """A sample of ordinary questions over policies, an employer's in one fold; those that a rule flags are left out."""
     files = sorted({*data.glob("own_*.jsonl"), *(data / "train").glob("own_*.jsonl")})
-    rows = [row for file in files for _, row in read_records(file)]
+    rows = []
+    for place, row in (found for file in files for found in read_records(file)):
+        require(row, {"file": str, "question": str, "also": str}, place)
+        rows.append(row)
     asked = [(Path(row["file"]).parent.name, row[wording]) for row in rows for wording in ("question", "also")]
     employers = sorted({employer for employer, _ in asked})
     chosen = np.random.default_rng(settings.seed).permutation(len(asked))[: settings.questions]
