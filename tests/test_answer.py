@@ -294,7 +294,7 @@ async def test_stored_question_asked_in_its_very_words_is_known_in_a_thread_too(
     history = (Turn("user", "who pays for a broken laptop screen"), Turn("bot", "We do."))
     _, result = await ask(assistant, Question(CARRY, history=history))
     assert result.route is Route.VERIFIED and stored.text in result.text
-    alike = replace(stored, question="Leave at the end of the year?")
+    alike = replace(stored, question="How many unused days may I take along?")
     verified = make_verified_index([alike], base.embedder)
     likely = replace(assistant, matcher=FakeMatcher(0.99), verified=lambda: verified)
     _, result = await ask(likely, Question(CARRY, history=history))
