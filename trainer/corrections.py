@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -95,7 +96,7 @@ def read_corrections(file: Path) -> list[CorrectionRow]:
             stored = VerifiedAnswer(r["question"], r["correction"], _VERIFIED_ON)
             paraphrases, near = tuple(r["paraphrases"]), tuple(r["near"])
             rows.append(CorrectionRow(r["id"], r["handbook"], stored, paraphrases, near, graders, bool(r["new_fact"])))
-        except (ValueError, LookupError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, re.error) as error:
             raise ConfigError(f"{place} is no correction ({type(error).__name__}: {error}); mend it.") from error
     return rows
 
