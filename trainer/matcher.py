@@ -63,7 +63,7 @@ class MatcherSettings:
     """How the matcher is trained. A step reads `sets` matching sets and `wordings` question rows."""
 
     seed: int = 0
-    steps: int = 1_000
+    steps: int = 1_200
     sets: int = 5
     wordings: int = 2
     learning_rate: float = 1e-3
