@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from bot.followup import Search
 from config.errors import ConfigError, ModelError, TrainingError
 from exporter.manifest import (
     MANIFEST,
@@ -33,11 +32,8 @@ from trainer.rows import (
     OURS,
     data_hash,
     employer_snapshot,
-    employers,
-    follow_up_rows,
     policy,
     read_rows,
-    shared_rows,
     standalone_rows,
 )
 from trainer.starter import LOCK, current_manifest, planned, rebuild
@@ -229,24 +225,6 @@ def test_threads_give_the_question_as_it_would_be_asked_alone(tmp_path: Path) ->
     (data / "threads.jsonl").write_text(json.dumps(thread) + "\n", encoding="utf-8")
     assert [row.question for row in standalone_rows(data)] == ["Do holidays lapse?"]
     assert len(read_rows(data)) == 24
-
-
-def test_rows_for_the_reader_alone_are_not_shown_to_the_retriever(tmp_path: Path) -> None:
-    data = write_training(tmp_path / "data")
-    row = {
-        "file": "train/policies/southsea/handbook.md",
-        "question": "gone by spring?",
-        "also": "can leave be lost",
-        "answerable": True,
-        "quotes": ["Unused holidays lapse"],
-    }
-    thread = {**row, "turns": [], "question": "and?", "also": "and then?", "standalone": "Do holidays lapse?"}
-    (data / "reader_more.jsonl").write_text(f"{json.dumps(row)}\n{json.dumps(thread)}\n", encoding="utf-8")
-    own = {row.question for row in read_rows(data)} - {row.question for row in shared_rows(data)}
-    assert own == {"gone by spring?", "can leave be lost"}
-    assert standalone_rows(data) == []
-    assert employers(data) == {row.employer for row in read_rows(data)}
-    assert len(follow_up_rows(data, lambda asked, turns: Search(asked))) == 2
 
 
 def test_missing_and_broken_rows_are_named(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ import pytest
 from config.errors import ConfigError
 from knowledge.pieces import Piece, PieceKind
 from tests.training_rows import write_training
-from trainer.followup import FollowUpSettings, Kind, read_threads
+from trainer.followup import FollowUpSettings, read_threads
 from trainer.matching import read_sets
 from trainer.reader import divide
 from trainer.retriever import training_rows
-from trainer.rows import HELD_OUT, OURS, held_out, is_gold, read_rows
+from trainer.rows import HELD_OUT, OURS, employers, held_out, is_gold, read_rows
 from trainer.triage import read_rows as read_messages
 
 ROW = {"file": "train/policies/a/b.md", "question": "q", "also": "p", "answerable": True, "quotes": ["the rule"]}
@@ -73,14 +73,9 @@ def test_thread_without_texts_is_named(tmp_path: Path) -> None:
         read_threads(tmp_path, FollowUpSettings())
 
 
-def test_change_of_subject_is_announced_or_not_by_its_wording(tmp_path: Path) -> None:
-    turns = [{"role": "user", "text": "how much leave do i get"}]
-    new = ROW | {"turns": turns, "standalone": "s", "new_subject": True}
-    wordings = {"question": "how much is a hotel in rome", "also": "btw, hotel limit for rome"}
-    lines = [json.dumps(record) for record in (new | wordings, ROW | {"turns": turns}, ROW)]
-    (tmp_path / "threads.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    rows = read_threads(tmp_path, FollowUpSettings(unannounced=0))
-    assert [row.kind for row in rows] == [Kind.UNANNOUNCED, Kind.ANNOUNCED, Kind.REFERS, Kind.REFERS]
+def test_every_part_holds_out_employers_by_all_rows(tmp_path: Path) -> None:
+    data = write_training(tmp_path)
+    assert employers(data) == {row.employer for row in read_rows(data)}
 
 
 def test_employers_of_a_company_are_held_out_by_their_names_alone() -> None:

@@ -1,8 +1,8 @@
 """Fit the weights that tell a follow-up from a change of subject.
 
-Enters: a folder of training data with threads (`threads*.jsonl`, `reader_threads*.jsonl`: `turns`, two wordings of what
-is asked then, whether it is a `new_subject`) and first questions (`own_*.jsonl`). Leaves: a folder with the weights,
-which `bot/followup.py` reads, and their manifest.
+Enters: a folder of training data with threads (`threads*.jsonl`: `turns`, two wordings of what is asked then, whether
+it is a `new_subject`) and first questions (`own_*.jsonl`). Leaves: a folder with the weights, which `bot/followup.py`
+reads, and their manifest.
 Run: `python -m trainer.followup --data samples/training --out models/starter/followup` (a few seconds).
 
 People seldom announce that they change the subject, while the threads nearly always do so. So first questions about
@@ -118,9 +118,7 @@ def read_threads(data: Path, settings: FollowUpSettings) -> list[Asked]:
     rows: list[Asked] = []
     for record in threads:
         employer = _employer(record.file)
-        for text in record.wordings:
-            kind = _change(text, record.before) if record.is_new_subject else Kind.REFERS
-            rows.append(Asked(employer, text, record.before, kind))
+        rows += [Asked(employer, text, record.before, record.kind) for text in record.wordings]
         others = [other for other in first_questions[employer] if other.file != record.file]
         for pick in rng.permutation(len(others))[: settings.unannounced]:
             text = others[pick].wordings[rng.integers(len(others[pick].wordings))]
@@ -138,7 +136,7 @@ class _Record:
     file: str
     wordings: tuple[str, str]
     before: tuple[str, ...]
-    is_new_subject: bool
+    kind: Kind
 
 
 def _records(data: Path) -> tuple[list[_Record], dict[str, list[_Record]]]:
@@ -147,7 +145,7 @@ def _records(data: Path) -> tuple[list[_Record], dict[str, list[_Record]]]:
     threads: list[_Record] = []
     first_questions: dict[str, list[_Record]] = defaultdict(list)
     for file in row_files(data):
-        if not file.name.startswith(("threads", "reader_threads", "own_")):
+        if not file.name.startswith(("threads", "own_")):
             continue
         for place, row in read_records(file):
             require(row, {"file": str, "question": str, "also": str}, place)
@@ -155,9 +153,9 @@ def _records(data: Path) -> tuple[list[_Record], dict[str, list[_Record]]]:
                 before = tuple(turn["text"] for turn in row.get("turns", ()))
             except (LookupError, TypeError) as error:
                 raise ConfigError(f'{place} has "turns" without a text; mend or remove it.') from error
+            kind = Kind.ANNOUNCED if row.get("new_subject") else Kind.REFERS
             if row["file"].startswith(OURS):
-                wordings = (row["question"], row["also"])
-                found.append(_Record(row["file"], wordings, before, bool(row.get("new_subject"))))
+                found.append(_Record(row["file"], (row["question"], row["also"]), before, kind))
     for record in found:
         if _employer(record.file) in HELD_OUT:
             continue
@@ -166,12 +164,6 @@ def _records(data: Path) -> tuple[list[_Record], dict[str, list[_Record]]]:
         else:
             first_questions[_employer(record.file)].append(record)
     return threads, first_questions
-
-
-def _change(text: str, before: Sequence[str]) -> Kind:
-    """Whether a change of subject is announced."""
-    is_announced = wording(text, before)[WORDING.index("announces")]
-    return Kind.ANNOUNCED if is_announced else Kind.UNANNOUNCED
 
 
 def _employer(file: str) -> str:

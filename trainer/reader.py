@@ -53,7 +53,7 @@ from trainer.look import Looked, look
 from trainer.matching import matching_hash, seen_sets, shared_sets
 from trainer.pair_training import BASE, DIMENSIONS, Schedule, Trained, mean, save_adapter, states_of, train_pairs
 from trainer.records import licences, run
-from trainer.rows import LABELS, OURS, Row, data_hash, follow_up_rows, held_out, read_rows, require_both
+from trainer.rows import OURS, Row, data_hash, follow_up_rows, held_out, read_rows, require_both
 from trainer.shown import Shown, ShownDraws
 
 _TERMS = (
@@ -73,7 +73,6 @@ class ReaderSettings:
     learning_rate: float = 5e-4
     head_learning_rate: float = 2e-3
     nearest_share: float = 0.7
-    dropout: float = 0.0
 
 
 class Head(torch.nn.Module):
@@ -103,7 +102,6 @@ def train(
         steps=max(1, int(settings.epochs * len(draws.questions) / settings.batch_size)),
         learning_rate=settings.learning_rate,
         head_learning_rate=settings.head_learning_rate,
-        dropout=settings.dropout,
     )
 
     def loss_of(trained: Trained) -> torch.Tensor:
@@ -220,7 +218,6 @@ def recipe(data: Path, retriever: Path) -> Recipe:
         seed=settings.seed,
         settings={
             **json.loads(json.dumps(asdict(settings))),
-            "labels": LABELS,
             "features": hashlib.sha256(features.encode()).hexdigest(),
             "windows": [WINDOWS, MAX_QUESTION, MAX_HEADING, MAX_PIECE, MAX_WINDOW],
             "reading": ReadingSettings().model_dump(exclude={"min_probability"}),

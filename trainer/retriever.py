@@ -57,7 +57,7 @@ from trainer.ranking import (
     save_adapter,
 )
 from trainer.records import licences, run
-from trainer.rows import OURS, Row, data_hash, employers, held_out, require_both, shared_rows, standalone_rows
+from trainer.rows import OURS, Row, data_hash, employers, held_out, read_rows, require_both, standalone_rows
 
 _TERMS = "trained on policies and questions of our own writing alone; under the terms of this repository"
 _LOGGED_EVERY = 5
@@ -197,7 +197,7 @@ def training_rows(data: Path) -> list[Row]:
     Raises:
         ConfigError: There are none, or none to measure on.
     """
-    rows = [*shared_rows(data), *standalone_rows(data)]
+    rows = [*read_rows(data), *standalone_rows(data)]
     unseen = held_out(employers(data))
     seen = [row for row in rows if row.employer.startswith(OURS) and row.employer not in unseen]
     require_both(data, seen, [row for row in rows if row.employer in unseen])
@@ -223,7 +223,7 @@ def recipe(data: Path, settings: RetrieverSettings | None = None) -> Recipe:
 
 def measure(data: Path, adapter: Path) -> dict[str, JsonValue]:
     """Hit rates on the employers held out, beside those of the untrained embedder."""
-    rows, unseen = shared_rows(data), held_out(employers(data))
+    rows, unseen = read_rows(data), held_out(employers(data))
     rows = [row for row in rows if row.employer in unseen]
     return {
         "questions": sum(bool(row.quotes) for row in rows),

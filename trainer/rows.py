@@ -52,10 +52,6 @@ HELD_OUT = frozenset(
 )
 # An employer's policies are one level below these.
 _EMPLOYERS_IN = (OURS, "handbooks/")
-# Raised when `is_gold` or the pieces change, so that a part made with other labels is known to be out of date.
-LABELS = 2
-# Rows that the reader alone learns from.
-_READER_ONLY = "reader_"
 # "" has rows over texts that are no employer's; p2pu's licence would extend to what is trained on its text.
 _NOT_USED = frozenset({"", "handbooks/p2pu"})
 # Where a handbook comes from and its licence lie beside its policies, and are none.
@@ -91,24 +87,8 @@ def read_rows(data: Path) -> list[Row]:
     Raises:
         ConfigError: There are no rows, or a line is none; file and line are named.
     """
-    return _first_questions(row_files(data), data)
-
-
-def shared_rows(data: Path) -> list[Row]:
-    """Those of the rows that the retriever learns from too, all but `reader_*.jsonl`.
-
-    The reader weighs the retriever's cosines, which flatter the questions that the retriever has learned. On
-    `reader_*.jsonl` they are as on new questions.
-
-    Raises:
-        ConfigError: As `read_rows`.
-    """
-    return _first_questions(_shared(data), data)
-
-
-def _first_questions(files: Sequence[Path], data: Path) -> list[Row]:
     found = []
-    for record, employer, quotes in _records(files, data):
+    for record, employer, quotes in _records(data):
         if "turns" not in record:
             tempting = "" if quotes else record.get("tempting", "")
             found += [Row(employer, wording, quotes, tempting) for wording in (record["question"], record["also"])]
@@ -116,15 +96,13 @@ def _first_questions(files: Sequence[Path], data: Path) -> list[Row]:
 
 
 def standalone_rows(data: Path) -> list[Row]:
-    """Shared follow-ups as they would be asked without the thread: a third way in which people word questions.
+    """Follow-ups of threads as they would be asked without the thread: a third way in which people word questions.
 
     Raises:
         ConfigError: As `read_rows`.
     """
     return [
-        Row(employer, record["standalone"], quotes)
-        for record, employer, quotes in _records(_shared(data), data)
-        if "turns" in record
+        Row(employer, record["standalone"], quotes) for record, employer, quotes in _records(data) if "turns" in record
     ]
 
 
@@ -143,17 +121,17 @@ def follow_up_rows(data: Path, searched: Callable[[str, Sequence[Said]], Search]
         ConfigError: As `read_rows`.
     """
     found = []
-    for record, employer, quotes in _records(row_files(data), data):
+    for record, employer, quotes in _records(data):
         if "turns" in record:
             turns = [Said(turn["role"], turn["text"]) for turn in record["turns"]]
-            tempting = "" if quotes else record.get("tempting", "")
             for wording in (record["question"], record["also"]):
-                found.append(Row(employer, searched(wording, turns).text, quotes, tempting))
+                found.append(Row(employer, searched(wording, turns).text, quotes))
     return found
 
 
-def _records(files: Sequence[Path], data: Path) -> Iterator[tuple[Record, str, tuple[str, ...]]]:
+def _records(data: Path) -> Iterator[tuple[Record, str, tuple[str, ...]]]:
     """The records that are questions over an employer's policies, each with the employer and the quotes that answer."""
+    files = row_files(data)
     if not files:
         raise ConfigError(f"There are no training rows (*.jsonl) in {data}; name a folder such as samples/training.")
     lost: list[str] = []
@@ -192,7 +170,7 @@ def employers(data: Path) -> frozenset[str]:
     Raises:
         ConfigError: As `read_rows`.
     """
-    return frozenset(employer for _, employer, _ in _records(row_files(data), data))
+    return frozenset(employer for _, employer, _ in _records(data))
 
 
 def held_out(employers: Iterable[str]) -> frozenset[str]:
@@ -222,10 +200,6 @@ def row_files(data: Path) -> list[Path]:
     """The files with rows, by name."""
     inner = data / _TRAIN
     return sorted((inner if inner.is_dir() else data).glob("*.jsonl"))
-
-
-def _shared(data: Path) -> list[Path]:
-    return [file for file in row_files(data) if not file.name.startswith(_READER_ONLY)]
 
 
 def policy(data: Path, file: str) -> Path:
