@@ -66,6 +66,15 @@ def test_shown_questions_have_one_window_that_answers_or_none(looked: list[Looke
         assert sum(any(gold) for gold in one.is_gold) == (0 if "silver" in one.question else 1)
 
 
+def test_draws_go_on_as_if_they_had_not_been_stopped(looked: list[Looked]) -> None:
+    first_look = fit_choice([one.example for one in looked])
+    tokenizer = open_tokenizer(embedded_model())
+    stopped, other = (ShownDraws(looked, first_look, [], tokenizer, 0.7, random.Random(seed)) for seed in (0, 1))
+    stopped.batch(5)
+    other.resume(stopped.state())
+    assert [other.batch(5) for _ in range(3)] == [stopped.batch(5) for _ in range(3)]
+
+
 def test_window_that_tempts_is_always_shown(tmp_path: Path, embedder: Embedder) -> None:
     rules = [f"Rule {n}: {'the office keeps its doors and windows shut at night, ' * 5}says {n}." for n in range(10)]
     write_handbook(tmp_path, {"policies/Oslo/rules.md": "\n\n".join(["# Oslo", *rules])})
