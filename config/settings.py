@@ -140,7 +140,7 @@ class ReadingSettings(Section):
         4,
         ge=1,
         le=8,
-        description="Sentences, items or rows an answer may rest on; conditions that hold only together count once.",
+        description="Sentences, items or rows an answer may rest on; conditions that hold only together are added.",
     )
     max_words: int = Field(90, gt=0, description="Further pieces are added to the best only up to this length (words).")
     min_chance_per_word: float = Field(
@@ -220,12 +220,13 @@ class Settings(Section):
     @classmethod
     def _retriever_among_the_parts(cls, values: object) -> object:
         """Where `parts_dir` is named and no `index.adapter`, it is the retriever in there: the parts build on it."""
-        if not isinstance(values, dict) or "parts_dir" not in values or not isinstance(values.get("index", {}), dict):
+        if not isinstance(values, dict):
             return values
-        retriever = Path(values["parts_dir"]) / "retriever"
-        if retriever.is_dir() and "adapter" not in values.get("index", {}):
-            return {**values, "index": {**values.get("index", {}), "adapter": retriever}}
-        return values
+        parts, index = values.get("parts_dir"), values.get("index", {})
+        if not isinstance(parts, str | Path) or not isinstance(index, dict) or "adapter" in index:
+            return values
+        retriever = Path(parts) / "retriever"
+        return {**values, "index": {**index, "adapter": retriever}} if retriever.is_dir() else values
 
 
 def load_settings(path: Path | None = None) -> Settings:

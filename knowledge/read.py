@@ -34,7 +34,7 @@ from knowledge.features import (
 from knowledge.first_look import FirstLook, PlacedWindow, best_windows
 from knowledge.lexical import LexicalIndex
 from knowledge.pair import PairEncoder, PieceHead, open_pair_encoder, open_piece_head
-from knowledge.pieces import Piece, PieceKind, pieces, spoken_row
+from knowledge.pieces import Piece, PieceKind, spoken_row
 from knowledge.retrieve import Passage
 from knowledge.selection import held_together, select
 from knowledge.window import pair_input
@@ -194,7 +194,7 @@ def _completed(evidence: Sequence[Evidence], max_words: int) -> list[Evidence]:
     added: dict[str, Evidence] = {}
     for one in evidence:
         own = Piece(one.kind, one.text, one.lead_in, one.head)
-        for other in held_together(own, pieces(one.passage.chunk.text)):
+        for other in held_together(own, one.passage.chunk.text):
             if other.text not in given:
                 added.setdefault(other.text, _evidence(one.passage, other, one.score))
     is_short = sum(len(text.split()) for text in added) <= max_words

@@ -15,16 +15,20 @@ from numpy.typing import NDArray
 
 from config.settings import ReadingSettings
 from knowledge.pieces import Piece
+from knowledge.pieces import pieces as cut
 
 Matrix = NDArray[np.float32]
 
 # A lead-in longer than this is no introduction but a paragraph: the citation shows it.
 _MAX_LEAD_IN_WORDS = 25
 # What turns an item into its opposite, or holds it to a condition, is shown however long it is.
-_DECIDES = re.compile(r"\b(?:not|no|never|none|only|except|unless|without|cannot|provided)\b|n[’']t\b", re.IGNORECASE)
+_PROVIDED = r"\bprovided (?:that|you|they|it)\b"  # "the following is provided" is no condition
+_DECIDES = re.compile(
+    rf"\b(?:not|no|never|none|only|except|unless|without|cannot)\b|{_PROVIDED}|n[’']t\b", re.IGNORECASE
+)
 _TOGETHER = re.compile(
     r"\b(?:all|both|each) of (?:the|these|this)\b|\b(?:all|both) (?:the |these |following )*conditions\b"
-    r"|\bonly (?:if|when|where)\b|\bprovided\b",
+    rf"|\bonly (?:if|when|where)\b|{_PROVIDED}",
     re.IGNORECASE,
 )
 # Fewer words, such as the item "rent", lie in another piece by chance.
@@ -53,19 +57,19 @@ def select(pieces: Sequence[Piece], scores: Matrix, settings: ReadingSettings) -
     return chosen
 
 
-def held_together(piece: Piece, text: Sequence[Piece]) -> list[Piece]:
+def held_together(piece: Piece, text: str) -> list[Piece]:
     """The other items of a list whose items hold only together: one condition of several would read as the only one.
 
-    `text` is all that stands where the piece is from. Most pieces are of no such list, and it is empty.
+    `text` is that of the chunk that the piece is from. Most pieces are of no such list: there are none then.
     """
-    if piece not in text or not _TOGETHER.search(piece.lead_in):
+    if not _TOGETHER.search(piece.lead_in) or piece not in (all_pieces := cut(text)):
         return []
-    start = end = text.index(piece)
-    while start and text[start - 1].lead_in == piece.lead_in:
+    start = end = all_pieces.index(piece)
+    while start and all_pieces[start - 1].lead_in == piece.lead_in:
         start -= 1
-    while end < len(text) and text[end].lead_in == piece.lead_in:
+    while end < len(all_pieces) and all_pieces[end].lead_in == piece.lead_in:
         end += 1
-    return [other for other in text[start:end] if other != piece]
+    return [other for other in all_pieces[start:end] if other != piece]
 
 
 def shown(piece: Piece) -> str:

@@ -49,22 +49,27 @@ def test_what_is_said_already_is_not_said_again() -> None:
 
 @pytest.mark.parametrize(
     ("lead_in", "count"),
-    [("You may if all of these hold:", 2), ("You may, but only if you:", 2), ("You can claim for:", 0)],
+    [
+        ("You may if all of these hold:", 2),
+        ("You may, but only if you:", 2),
+        ("You may, provided that:", 2),
+        ("You can claim for:", 0),
+        ("The following is provided:", 0),
+    ],
 )
 def test_conditions_that_hold_only_together_are_held_together(lead_in: str, count: int) -> None:
-    items = [Piece(PieceKind.LIST_ITEM, f"condition {n}", lead_in) for n in range(3)]
-    other = Piece(PieceKind.LIST_ITEM, "taxis", "We never pay for:")
-    assert len(held_together(items[1], [other, *items, other])) == count
-    assert held_together(items[1], [other]) == []
+    other = "We never pay for:\n- taxis"
+    items = "\n".join(f"- condition {n}" for n in range(3))
+    item = Piece(PieceKind.LIST_ITEM, "condition 1", lead_in)
+    assert len(held_together(item, f"{other}\n{lead_in}\n{items}\n{other}")) == count
+    assert held_together(item, other) == []
 
 
 def test_another_list_with_the_same_lead_in_stays_out() -> None:
     lead_in = "You may if all of these hold:"
-    ours, theirs = (
-        [Piece(PieceKind.LIST_ITEM, f"{whose} condition {n}", lead_in) for n in range(2)] for whose in ("our", "their")
-    )
-    between = Piece(PieceKind.SENTENCE, "Ask in June.")
-    assert held_together(ours[0], [*ours, between, *theirs]) == [ours[1]]
+    ours, theirs = (f"{lead_in}\n- {whose} condition 0\n- {whose} condition 1" for whose in ("our", "their"))
+    first, second = (Piece(PieceKind.LIST_ITEM, f"our condition {n}", lead_in) for n in range(2))
+    assert held_together(first, f"{ours}\nPlease ask for it in June.\n{theirs}") == [second]
 
 
 def test_a_word_that_lies_in_another_piece_is_not_said_by_it() -> None:

@@ -96,6 +96,13 @@ def test_retriever_is_the_one_among_the_parts_that_are_named(tmp_path: Path) -> 
     assert Settings.model_validate({"parts_dir": str(tmp_path)}).index.adapter == Settings().index.adapter
 
 
+def test_parts_dir_that_is_no_path_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "quantahr.toml"
+    file.write_text("parts_dir = 3\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="'parts_dir'"):
+        load_settings(file)
+
+
 def test_folder_in_place_of_a_file_of_settings_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         load_settings(tmp_path)

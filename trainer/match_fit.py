@@ -97,7 +97,7 @@ def ask_all(
     blind = Decision(np.zeros(len(SIGNALS), dtype=np.float32), 0.0, Thresholds(1.0, 1.0))
     matcher = Matcher(open_pair_encoder(folder), load_head(folder), blind)
     stored = make_verified_index([VerifiedAnswer(s.question, s.answer, date.min) for s in sets], embedder)
-    source = np.array([item.source for item in sets])
+    source, questions = np.array([item.source for item in sets]), np.array([item.question for item in sets])
     rng = random.Random(0)
     found = []
     with progress("Asking what was held out") as on_step:
@@ -108,7 +108,7 @@ def ask_all(
             asked.append((Kind.LIGHT, lightly_reworded(item.question, rng)))
             for (kind, question), vector in zip(asked, embedder.embed([text for _, text in asked]), strict=True):
                 may_be = stored.questions @ vector > NEARLY_SAME
-                may_be |= np.array([(question, other.question) in too for other in sets])
+                may_be |= np.isin(questions, [answered for asked_too, answered in too if asked_too == question])
                 may_be[position] = False
                 if rows := nearest(vector, stored, (source == item.source) & ~may_be):
                     pairs = [stored_pair(vector, stored, row) for row in rows]
