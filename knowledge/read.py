@@ -49,7 +49,7 @@ _EXPIRED_PENALTY = 2.0
 _TRUST_BONUS = 2.0
 WEIGHTS_FILE = "weights.json"
 # Read closer; each costs 20 ms.
-WINDOWS = 5
+WINDOWS = 4
 
 
 @dataclass(frozen=True)
