@@ -36,7 +36,7 @@ from knowledge.lexical import LexicalIndex
 from knowledge.pair import PairEncoder, PieceHead, open_pair_encoder, open_piece_head
 from knowledge.pieces import Piece, PieceKind, spoken_row
 from knowledge.retrieve import Passage
-from knowledge.selection import held_together, select
+from knowledge.selection import held_together, introduced, select
 from knowledge.window import pair_input
 
 __all__ = ["Evidence", "PieceKind", "Reader", "Reading", "open_reader", "read"]
@@ -188,17 +188,18 @@ def read(
 def _completed(evidence: Sequence[Evidence], max_words: int) -> list[Evidence]:
     """The evidence with all items of the lists that hold only together, in at most `max_words` more words.
 
-    Lists are completed from their passages: the windows that were read may hold a part of them.
+    So are those of a list of which only the introduction was chosen; it is said as their lead-in then. Lists are
+    completed from their passages: the windows that were read may hold a part of them.
     """
-    given = {piece.text for piece in evidence}
-    added: dict[str, Evidence] = {}
+    completed: dict[str, Evidence] = {}
     for one in evidence:
-        own = Piece(one.kind, one.text, one.lead_in, one.head)
-        for other in held_together(own, one.passage.chunk.text):
-            if other.text not in given:
-                added.setdefault(other.text, _evidence(one.passage, other, one.score))
+        own, text = Piece(one.kind, one.text, one.lead_in, one.head), one.passage.chunk.text
+        listed = introduced(own, text)
+        for piece in listed or [own, *held_together(own, text)]:
+            completed.setdefault(piece.text, _evidence(one.passage, piece, one.score))
+    added = set(completed) - {one.text for one in evidence}
     is_short = sum(len(text.split()) for text in added) <= max_words
-    return [*evidence, *(added.values() if is_short else ())]
+    return list(completed.values()) if is_short else list(evidence)
 
 
 def _evidence(passage: Passage, piece: Piece, score: float) -> Evidence:

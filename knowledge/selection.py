@@ -72,6 +72,13 @@ def held_together(piece: Piece, text: str) -> list[Piece]:
     return [other for other in all_pieces[start:end] if other != piece]
 
 
+def introduced(piece: Piece, text: str) -> list[Piece]:
+    """The items that a sentence introduces, "We close on these days:", which says nothing without them."""
+    if not piece.text.endswith(":"):
+        return []
+    return [other for other in cut(text) if other.lead_in == piece.text]
+
+
 def shown(piece: Piece) -> str:
     """What an answer shows of a piece: all of it in context, but no long lead-in. That may be evidence of its own."""
     return piece.in_context if is_introduction(piece.lead_in) else piece.text

@@ -7,7 +7,7 @@ import pytest
 
 from config.settings import ReadingSettings
 from knowledge.pieces import Piece, PieceKind
-from knowledge.selection import held_together, select, softmax
+from knowledge.selection import held_together, introduced, select, softmax
 
 
 def sentences(*lengths: int) -> list[Piece]:
@@ -63,6 +63,13 @@ def test_conditions_that_hold_only_together_are_held_together(lead_in: str, coun
     item = Piece(PieceKind.LIST_ITEM, "condition 1", lead_in)
     assert len(held_together(item, f"{other}\n{lead_in}\n{items}\n{other}")) == count
     assert held_together(item, other) == []
+
+
+def test_a_sentence_introduces_the_items_under_it() -> None:
+    text = "We close on these days:\n- New Year's Day\n- Christmas Day\nOn others we are open."
+    introduction = Piece(PieceKind.SENTENCE, "We close on these days:")
+    assert [piece.text for piece in introduced(introduction, text)] == ["New Year's Day", "Christmas Day"]
+    assert introduced(Piece(PieceKind.SENTENCE, "On others we are open."), text) == []
 
 
 def test_another_list_with_the_same_lead_in_stays_out() -> None:
