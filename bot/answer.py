@@ -24,10 +24,10 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
 
-from bot.engine import Engine, GenerationParams
+from bot.engine import Engine, GenerationParams, Message
 from bot.followup import Judge, Search, follow_up, names_a_subject
 from bot.history import Turn, fit_to_use, folded, remember
-from bot.prompt import PROMPT_VERSION
+from bot.prompt import PROMPT_VERSION, prompt
 from bot.quote import quote
 from bot.replies import declined_reply, sensitive_reply, verified_reply
 from bot.triage import triage
@@ -40,7 +40,7 @@ from knowledge.index import Snapshot, Vectors
 from knowledge.matcher import Matcher
 from knowledge.read import Evidence, Reader, Reading, read
 from knowledge.retrieve import Asker, Passage, retrieve
-from knowledge.verified import NONE_VERIFIED, VerifiedIndex, VerifiedMatch, compare, with_verified
+from knowledge.verified import NONE_VERIFIED, VerifiedIndex, VerifiedMatch, compare, doubt, with_verified
 
 __all__ = ["Answer", "Asker", "Assistant", "Citation", "Question", "Route", "Timings", "Turn", "answer"]
 
@@ -100,6 +100,10 @@ class Answer:
 
     `abstained` is true when nothing answered: then `text` says so, names a person to ask, and `citations` holds the
     nearest policies, not sources of the text.
+
+    What is learned from later: `asked` is the question as it was searched, a follow-up with what it refers to;
+    `passages` is what was read, best first; `prompt` what the model was given and `sampling` how it drew, both empty
+    where it was not asked; `verified_by` names the correction that was given.
     """
 
     id: str
@@ -112,6 +116,11 @@ class Answer:
     prompt_version: str
     timings: Timings
     category: str = ""
+    asked: str = ""
+    passages: tuple[Citation, ...] = ()
+    prompt: tuple[Message, ...] = ()
+    sampling: tuple[tuple[str, float], ...] = ()
+    verified_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -198,21 +207,24 @@ async def answer(question: Question, assistant: Assistant) -> AsyncGenerator[str
     found = await asyncio.to_thread(_find, search, handling.vector, question.asker, assistant, clock)
     if isinstance(found, VerifiedMatch):
         stored = found.answer
-        text = verified_reply(stored.text, stored.verified_on)
+        why = await asyncio.to_thread(doubt, stored, assistant.snapshot(), assistant.today())
+        text = verified_reply(stored.text, stored.verified_on, why)
         clock.spoke()
         yield text
         source = _citation(Passage(stored.chunk, found.similarity), stored.text)
-        yield _answer(assistant, clock, text, Route.VERIFIED, (source,), found.probability)
+        given = _answer(assistant, clock, text, Route.VERIFIED, (source,), found.probability)
+        yield replace(given, asked=search.text, verified_by=stored.correction_id)
         return
 
-    passages, reading = found.passages, found.reading
+    passages, reading, model = found.passages, found.reading, assistant.settings.model
     if reading.probability < assistant.settings.reading.min_probability or not reading.evidence:
         nearest = list(dict.fromkeys(passage.chunk.metadata.title for passage in passages))[:_NEAREST]
         text = declined_reply(company, nearest)
         clock.spoke()
         yield text
         citations = _nearest_policies(passages)
-        yield _answer(assistant, clock, text, Route.UNKNOWN, citations, reading.probability)
+        declined = _answer(assistant, clock, text, Route.UNKNOWN, citations, reading.probability)
+        yield replace(declined, asked=found.asked, passages=_read(passages))
         return
 
     said: list[str] = []
@@ -227,8 +239,12 @@ async def answer(question: Question, assistant: Assistant) -> AsyncGenerator[str
         route, text = Route.QUOTED, quote(reading.evidence, question.asker.country)
         clock.spoke()
         yield text
-    citations = _sources(reading.evidence)
-    yield _answer(assistant, clock, text, route, citations, reading.probability)
+    result = _answer(assistant, clock, text, route, _sources(reading.evidence), reading.probability)
+    result = replace(result, asked=found.asked, passages=_read(passages))
+    if assistant.settings.answering.wording == "generate":
+        sampling = (("max_tokens", float(model.max_answer_tokens)), ("temperature", model.temperature))
+        result = replace(result, prompt=tuple(prompt(found.asked, reading.evidence)), sampling=sampling)
+    yield result
 
 
 def _find(
@@ -328,6 +344,10 @@ def _sources(evidence: Sequence[Evidence]) -> tuple[Citation, ...]:
     for piece in evidence:
         quoted.setdefault(piece.passage.chunk.id, []).append(piece)
     return tuple(_citation(pieces[0].passage, "\n".join(piece.text for piece in pieces)) for pieces in quoted.values())
+
+
+def _read(passages: Sequence[Passage]) -> tuple[Citation, ...]:
+    return tuple(map(_citation, passages))
 
 
 def _nearest_policies(passages: Sequence[Passage]) -> tuple[Citation, ...]:

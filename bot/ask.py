@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, closing
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from bot.answer import Answer, Asker, Question, answer
 from bot.assistant import open_assistant
+from bot.feedback import Feedback
 from bot.ingest import ingest_visibly
 from bot.record import AnswerRecord
+from bot.store import open_store
 from config.settings import Audience, Settings, load_settings
 from knowledge.metadata import known_country
 
@@ -37,12 +40,15 @@ async def _ask(question: Question, settings: Settings, as_json: bool) -> None:
     async with open_assistant(settings) as opened:
         if not opened.index.snapshot.chunks:
             await asyncio.to_thread(ingest_visibly, settings.documents.folder, opened.index, settings)
-        async with aclosing(answer(question, opened.assistant)) as parts:
-            async for part in parts:
-                if isinstance(part, Answer):
-                    click.echo(AnswerRecord.of(part).model_dump_json() if as_json else _sources(part))
-                elif not as_json:
-                    click.echo(part, nl=False)
+        with closing(open_store(settings.data_dir, settings.ledger)) as store:
+            feedback = Feedback(store, lambda: opened.index.snapshot, opened.assistant.embedder)
+            assistant = replace(opened.assistant, verified=feedback.verified)
+            async with aclosing(answer(question, assistant)) as parts:
+                async for part in parts:
+                    if isinstance(part, Answer):
+                        click.echo(AnswerRecord.of(part).model_dump_json() if as_json else _sources(part))
+                    elif not as_json:
+                        click.echo(part, nl=False)
 
 
 def _sources(result: Answer) -> str:

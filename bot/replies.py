@@ -12,7 +12,13 @@ from datetime import date
 
 from bot.triage import Handling, Triage
 from config.settings import CompanySettings, Contact, CrisisLine
+from knowledge.verified import Doubt
 
+_DOUBTS = {
+    Doubt.CHANGED: "The policy it rests on has changed since.",
+    Doubt.EXPIRED: "The policy it rests on is past its review date.",
+    Doubt.DUE: "It is due for a review.",
+}
 _UNTOLD = "I have not passed this on to anyone; whom you tell is up to you."
 
 
@@ -59,9 +65,10 @@ def declined_reply(company: CompanySettings, nearest_titles: Sequence[str]) -> s
     return f"I couldn't find an answer to that in our policies. Please ask {_contact(company.hr)}.{nearest}"
 
 
-def verified_reply(text: str, verified_on: date) -> str:
-    """What HR has answered, and since when they stand behind it."""
-    return f"{text}\n\nVerified by HR on {verified_on.day} {verified_on:%B %Y}."
+def verified_reply(text: str, verified_on: date, why: Doubt | None = None) -> str:
+    """What HR has answered, and since when they stand behind it; with `why`, that it may no longer hold."""
+    verified = f"{text}\n\nVerified by HR on {verified_on.day} {verified_on:%B %Y}."
+    return f"{verified} {_DOUBTS[why]} Please check with HR before you rely on it." if why else verified
 
 
 def failure_reply(company: CompanySettings, incident_id: str) -> str:

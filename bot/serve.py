@@ -10,6 +10,8 @@ import asyncio
 import logging
 import socket
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import click
@@ -17,8 +19,10 @@ import uvicorn
 
 from bot.answer import answer
 from bot.assistant import Opened, open_assistant
+from bot.feedback import Feedback
 from bot.history import fit_to_use
 from bot.ingest import ingest_visibly, keep_configured, summary
+from bot.store import Store
 from bot.web.api import create_app, startup_of
 from bot.web.service import Known, Service
 from config.errors import ConfigError
@@ -48,11 +52,13 @@ def command(config: Path | None, host: str | None, port: int | None) -> None:
     run(settings)
 
 
-async def start(settings: Settings) -> Service:
+async def start(settings: Settings, store: Store) -> Service:
     """Open everything, read the documents, and begin to watch them."""
     stack = AsyncExitStack()
     try:
         opened = await stack.enter_async_context(open_assistant(settings))
+        feedback = Feedback(store, lambda: opened.index.snapshot, opened.assistant.embedder)
+        assistant = replace(opened.assistant, verified=feedback.verified)
         await asyncio.to_thread(keep_configured, opened.index, settings)
         report = await asyncio.to_thread(ingest_visibly, settings.documents.folder, opened.index, settings)
         click.echo(f"{settings.documents.folder}: {summary(report)}", err=True)
@@ -61,11 +67,13 @@ async def start(settings: Settings) -> Service:
         watch = asyncio.create_task(_watch(opened, settings))
         stack.push_async_callback(_stop, watch)
         await asyncio.to_thread(lambda: opened.index.snapshot)
+        await asyncio.to_thread(feedback.verified)
     except BaseException:
         await stack.aclose()
         raise
     return Service(
-        ask=lambda question: answer(question, opened.assistant),
+        ask=lambda question: answer(question, assistant),
+        feedback=feedback,
         fit_to_keep=lambda history: fit_to_use(history, opened.assistant.classifier),
         model=opened.assistant.engine.model_version,
         known=lambda: _known(opened.index.snapshot),
@@ -114,7 +122,7 @@ def run(settings: Settings) -> None:
     Raises:
         QuantaHRError: The assistant could not come up, or the address cannot be listened on.
     """
-    app = create_app(settings, lambda: start(settings))
+    app = create_app(settings, partial(start, settings))
     listening = _listen(settings.server.host, settings.server.port)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=_FAREWELL_S))
     startup = startup_of(app)

@@ -9,7 +9,9 @@
     ├── ModelError           a model file is missing, corrupt or will not load
     ├── TrainingError        a part could not be trained to its end
     ├── LedgerError          the ledger cannot be opened, read or written
-    │   └── UnknownInteraction  no such answer was ever recorded
+    │   ├── UnknownInteraction  no such answer was ever recorded
+    │   ├── UnknownCorrection   no such correction was ever written, or it is not theirs to decide about
+    │   └── Unverifiable        what was written can be no verified answer
     └── EngineError          one generation did not finish
         ├── EngineBusy       the queue is full
         └── DeadlineExceeded the answer took longer than allowed
@@ -52,11 +54,19 @@ class TrainingError(QuantaHRError):
 
 
 class LedgerError(QuantaHRError):
-    """The ledger of answers and votes cannot be opened, read or written."""
+    """The ledger of answers, votes and corrections cannot be opened, read or written."""
 
 
 class UnknownInteraction(LedgerError):
     """A vote names an answer that the ledger does not hold."""
+
+
+class UnknownCorrection(LedgerError):
+    """A decision names a correction that the ledger does not hold, or that is not for this person to decide."""
+
+
+class Unverifiable(LedgerError):
+    """What was written can be no verified answer: it is empty, too long, or answers what was not kept."""
 
 
 class EngineError(QuantaHRError):

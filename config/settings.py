@@ -182,6 +182,21 @@ class AnsweringSettings(Section):
     )
 
 
+class LedgerSettings(Section):
+    """Where answers, votes, corrections and cases are kept."""
+
+    url: SecretStr = Field(
+        SecretStr(""),
+        description="A PostgreSQL database, such as postgresql://user:password@host/quantahr; empty keeps "
+        "`ledger.sqlite` in data_dir.",
+    )
+    key: SecretStr = Field(
+        SecretStr(""),
+        description="Under this key people become hashes: 64 hexadecimal digits; empty makes one and keeps it in "
+        "`ledger.key` in data_dir.",
+    )
+
+
 class ServerSettings(Section):
     """The web chat and the HTTP API."""
 
@@ -215,6 +230,7 @@ class Settings(Section):
     model: ModelSettings = ModelSettings()
     answering: AnsweringSettings = AnsweringSettings()
     server: ServerSettings = ServerSettings()
+    ledger: LedgerSettings = LedgerSettings()
 
     @model_validator(mode="before")
     @classmethod
@@ -293,8 +309,13 @@ def _explain(error: ValidationError, origin: str) -> str:
         return f"Unknown setting '{dotted}' in {origin}; {hint}"
     more = len(error.errors()) - 1
     also = f" ({more} more to mend after it)" if more else ""
-    value = "" if "token" in dotted else f" (it is {problem['input']!r})"
+    value = "" if _is_secret(keys) else f" (it is {problem['input']!r})"
     return f"Setting '{dotted}' in {origin} does not fit{value}: {problem['msg']}{also}; see docs/configuration.md."
+
+
+def _is_secret(keys: list[str]) -> bool:
+    field = _fields_at(keys[:-1]).get(keys[-1])
+    return field is None or field.annotation is SecretStr
 
 
 def _fields_at(keys: list[str]) -> dict[str, FieldInfo]:

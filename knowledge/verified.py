@@ -18,6 +18,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 from functools import cached_property
 
 import numpy as np
@@ -26,9 +27,11 @@ from numpy.typing import NDArray
 from config.settings import Audience
 from knowledge.chunk import Chunk
 from knowledge.embed import Embedder
+from knowledge.index import Snapshot
 from knowledge.lexical import LexicalIndex, words
 from knowledge.matcher import Matcher, StoredPair
 from knowledge.metadata import PolicyMetadata
+from knowledge.pieces import pieces
 from knowledge.retrieve import Asker, Passage
 
 Vectors = NDArray[np.float32]
@@ -43,18 +46,47 @@ CANDIDATES = 6
 _FLOOR = 0.25
 # What HR wrote comes before the policy that it corrects where both speak. In units of the fused score.
 _BONUS = 0.1
+# Of a question that HR unlinked, another wording as near as this is the same one.
+_SAME_REFUSED = 0.95
 _AUDIENCES = list(Audience)
+
+
+class Doubt(StrEnum):
+    """Why HR should look at a verified answer again."""
+
+    CHANGED = "changed"
+    EXPIRED = "expired"
+    DUE = "due"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A section that an answer rests on. `digest` names what it said then, however it was cut into chunks."""
+
+    file: str
+    heading: str
+    digest: str
 
 
 @dataclass(frozen=True)
 class VerifiedAnswer:
-    """An answer that HR stands behind, and for whom it is. Empty `countries` means every country."""
+    """An answer that HR stands behind, and for whom it is. Empty `countries` means every country.
+
+    `correction_id` and `owner` name the ledger's correction and its author, both empty where it is in none. HR looks at
+    it again from `review_on` on, or when one of `sources` changes. `not_for` are questions that HR said it does not
+    answer.
+    """
 
     question: str
     text: str
     verified_on: date
     audience: Audience = Audience.ALL
     countries: tuple[str, ...] = ()
+    correction_id: str = ""
+    owner: str = ""
+    sources: tuple[Source, ...] = ()
+    review_on: date | None = None
+    not_for: tuple[str, ...] = ()
 
     @cached_property
     def id(self) -> str:
@@ -92,12 +124,21 @@ class VerifiedMatch:
 class VerifiedIndex:
     """All verified answers at one moment; never changed. Make it with `make_verified_index`.
 
-    `questions` and `texts`, both (n, dimensions) with unit rows, are the vectors of the stored questions and answers.
+    `questions` and `texts`, both (n, dimensions) with unit rows, are the vectors of the stored questions and answers;
+    `refused` has for each answer those of its `not_for`.
     """
 
     answers: tuple[VerifiedAnswer, ...]
     questions: Vectors
     texts: Vectors
+    refused: tuple[Vectors, ...] = ()
+
+    def is_refused(self, row: int, question: str, vector: Vectors) -> bool:
+        """Whether HR said of this question, or of nearly these words, that the answer in `row` does not answer it."""
+        said = self.answers[row].not_for
+        return bool(said) and (
+            _normal(question) in map(_normal, said) or bool((self.refused[row] @ vector).max() >= _SAME_REFUSED)
+        )
 
     @cached_property
     def words(self) -> tuple[str, ...]:
@@ -128,6 +169,7 @@ def _rank(answer: VerifiedAnswer) -> tuple[bool, date]:
     return bool(answer.countries), answer.verified_on
 
 
+_NOTHING = np.zeros((0, 0), dtype=np.float32)
 NONE_VERIFIED = VerifiedIndex((), np.zeros((0, 0), dtype=np.float32), np.zeros((0, 0), dtype=np.float32))
 
 
@@ -144,7 +186,30 @@ def make_verified_index(
         questions, texts = np.concatenate([before.questions, questions]), np.concatenate([before.texts, texts])
     row_of = {answer.id: row for row, answer in enumerate((*before.answers, *new))}
     rows = [row_of[answer.id] for answer in answers]
-    return VerifiedIndex(tuple(answers), questions[rows], texts[rows])
+    refused = tuple(embedder.embed(answer.not_for) if answer.not_for else _NOTHING for answer in answers)
+    return VerifiedIndex(tuple(answers), questions[rows], texts[rows], refused)
+
+
+def source_of(snapshot: Snapshot, file: str, heading: str) -> Source | None:
+    """A section as it reads now; None where the index holds no such section."""
+    said = {
+        piece.text
+        for chunk in snapshot.chunks
+        if chunk.file == file and chunk.heading == heading
+        for piece in pieces(chunk.text)
+    }
+    return Source(file, heading, hashlib.sha256("\n".join(sorted(said)).encode()).hexdigest()) if said else None
+
+
+def doubt(answer: VerifiedAnswer, snapshot: Snapshot, today: date) -> Doubt | None:
+    """Why the answer should be looked at again; None where it stands."""
+    if any(source_of(snapshot, source.file, source.heading) != source for source in answer.sources):
+        return Doubt.CHANGED
+    files = {source.file for source in answer.sources}
+    ends = [chunk.metadata.review_by for chunk in snapshot.chunks if chunk.file in files and chunk.metadata.review_by]
+    if any(end < today for end in ends):
+        return Doubt.EXPIRED
+    return Doubt.DUE if answer.review_on and answer.review_on <= today else None
 
 
 def find_verified(
@@ -166,6 +231,9 @@ def compare(
     """
     readable = stored.readable(asker)
     asked = _normal(question)
+    refused = [row for row, answer in enumerate(stored.answers) if answer.not_for]
+    readable = readable.copy()
+    readable[[row for row in refused if stored.is_refused(row, question, vector)]] = False
     same = next((row for row in np.flatnonzero(readable) if stored.words[row] == asked), None)
     if same is not None:
         return [VerifiedMatch(stored.answers[same], 1.0, 1.0, is_certain=True)]

@@ -10,15 +10,21 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import cast
 
 import httpx
+import numpy as np
 import uvicorn
 from fastapi import FastAPI
 
 from bot.answer import Answer, Citation, Question, Route, Timings, Turn
+from bot.feedback import Feedback
+from bot.store import Store
 from bot.web.api import create_app, startup_of
 from bot.web.service import Known, Service
 from config.settings import Audience, CompanySettings, Contact, ServerSettings, Settings
+from knowledge.embed import Embedder
+from knowledge.index import make_snapshot
 
 POLICY = Citation(
     file="leave/annual.md",
@@ -113,8 +119,10 @@ class FakeAssistant:
     async def close(self) -> None:
         self.is_closed = True
 
-    async def start(self) -> Service:
+    async def start(self, store: Store) -> Service:
+        nothing = make_snapshot([], np.zeros((0, 0), dtype=np.float32))
         return Service(
+            feedback=Feedback(store, lambda: nothing, cast(Embedder, None)),
             ask=self.ask,
             fit_to_keep=self.fit_to_keep,
             model="fake-135m",

@@ -258,9 +258,9 @@ async def test_page_and_health_answer_while_the_assistant_is_getting_ready(tmp_p
     gate = asyncio.Event()
     assistant = FakeAssistant()
 
-    async def start() -> Service:
+    async def start(store: Store) -> Service:
         await gate.wait()
-        return await assistant.start()
+        return await assistant.start(store)
 
     app = create_app(fake_settings(tmp_path), start)
     transport = httpx.ASGITransport(app)
@@ -300,7 +300,7 @@ async def test_page_and_health_answer_while_the_assistant_is_getting_ready(tmp_p
 async def test_a_failed_start_is_explained_and_kept_for_the_process(
     tmp_path: Path, error: Exception, reason: str
 ) -> None:
-    async def start() -> Service:
+    async def start(store: Store) -> Service:
         raise error
 
     app = create_app(fake_settings(tmp_path), start)

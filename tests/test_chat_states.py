@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 
+from bot.store import Store
 from bot.web.api import Service, create_app
 from config.errors import ModelError
 from tests.chromium import QUESTION, ask, chat, launched, needs_chromium, opened
@@ -31,10 +32,10 @@ async def test_the_page_says_that_the_assistant_is_getting_ready(browser: Browse
     assistant = FakeAssistant(countries=("GB",))
     loops: list[asyncio.AbstractEventLoop] = []
 
-    async def start() -> Service:
+    async def start(store: Store) -> Service:
         loops.append(asyncio.get_running_loop())
         await gate.wait()
-        return await assistant.start()
+        return await assistant.start(store)
 
     with serving(create_app(fake_settings(tmp_path), start)) as address:
         async with opened(browser, address) as page:
@@ -50,7 +51,7 @@ async def test_the_page_says_that_the_assistant_is_getting_ready(browser: Browse
 
 
 async def test_the_page_says_why_the_assistant_could_not_start(browser: Browser, tmp_path: Path) -> None:
-    async def start() -> Service:
+    async def start(store: Store) -> Service:
         raise ModelError("There is no model file x.gguf; name one in model.gguf.")
 
     with serving(create_app(fake_settings(tmp_path), start)) as address:

@@ -31,7 +31,7 @@ from starlette.types import Send
 
 from bot.answer import Answer, Question
 from bot.record import AnswerRecord
-from bot.store import Vote
+from bot.store import Store, Vote
 from bot.web.access import Guard, may_read, needs_token
 from bot.web.ask import RETRY_AFTER_S, Failure, Waiting, explain, follow
 from bot.web.metrics import CONTENT_TYPE, Metrics
@@ -74,14 +74,14 @@ class Web:
     metrics: Metrics
 
 
-def create_app(settings: Settings, start: Callable[[], Awaitable[Service]]) -> FastAPI:
+def create_app(settings: Settings, start: Callable[[Store], Awaitable[Service]]) -> FastAPI:
     """Build the app; `start` is called once the server runs.
 
     Raises:
         ConfigError: The server is to listen beyond this machine and no token is set.
     """
     needs_token(settings.server)
-    startup = Startup(start, settings.data_dir)
+    startup = Startup(start, settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -208,7 +208,7 @@ async def feedback(
         ideal_response=body.ideal_response,
     )
     try:
-        await asyncio.to_thread(ready.store.vote, vote)
+        await asyncio.to_thread(ready.service.feedback.vote, vote)
     except UnknownInteraction as error:
         raise HTTPException(404, str(error)) from error
     except LedgerError as error:

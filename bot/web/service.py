@@ -1,9 +1,9 @@
 """What the web app answers from, and how it comes up.
 
-Enters: `start()`, which loads model and index and gives a `Service`. Leaves: a `Startup` that knows whether that is
-still going on, has succeeded or has failed, and why.
+Enters: `start(store)`, which loads model and index and gives a `Service`. Leaves: a `Startup` that knows whether that
+is still going on, has succeeded or has failed, and why.
 
-`start()` runs as a task on the server's own loop so that the page is there at once: what takes long in it belongs in a
+`start` runs as a task on the server's own loop so that the page is there at once: what takes long in it belongs in a
 thread.
 """
 
@@ -13,11 +13,12 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from bot.answer import Answer, Question, Turn
+from bot.feedback import Feedback
 from bot.store import Store, open_store
 from config.errors import QuantaHRError
+from config.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -39,13 +40,14 @@ class Service:
     """A loaded assistant.
 
     `ask` streams the pieces of an answer's text and ends with the one `Answer`; closing its iterator cancels the
-    generation. `fit_to_keep` gives a thread without what must not be recorded; it blocks. `waiting` is the number of
-    questions in the queue, the running one not counted. `known` is what the index holds at that moment: documents come
-    and go while the server runs. `close` frees everything.
+    generation. `fit_to_keep` gives a thread without what must not be recorded; it blocks. `feedback` is what HR makes
+    of answers. `waiting` is the number of questions in the queue, the running one not counted. `known` is what the
+    index holds at that moment: documents come and go while the server runs. `close` frees everything.
     """
 
     ask: Callable[[Question], AsyncIterator[str | Answer]]
     fit_to_keep: Callable[[Sequence[Turn]], tuple[Turn, ...]]
+    feedback: Feedback
     model: str
     known: Callable[[], Known]
     waiting: Callable[[], int]
@@ -67,9 +69,9 @@ class Startup:
     happens: a process that can do nothing without an assistant ends itself there.
     """
 
-    def __init__(self, start: Callable[[], Awaitable[Service]], data_dir: Path) -> None:
+    def __init__(self, start: Callable[[Store], Awaitable[Service]], settings: Settings) -> None:
         self._start = start
-        self._data_dir = data_dir
+        self._settings = settings
         self._task: asyncio.Task[None] | None = None
         self.ready: Ready | None = None
         self.error: Exception | None = None
@@ -113,9 +115,9 @@ class Startup:
         log.info("ready: %s, %d documents, %d chunks", self.ready.service.model, known.documents, known.chunks)
 
     async def _load(self) -> Ready:
-        store = await asyncio.to_thread(open_store, self._data_dir)
+        store = await asyncio.to_thread(open_store, self._settings.data_dir, self._settings.ledger)
         try:
-            return Ready(await self._start(), store)
+            return Ready(await self._start(store), store)
         except BaseException:  # cancelled, too: the ledger must not stay open
             store.close()
             raise

@@ -1,0 +1,1 @@
+"""Slack: what its events mean, and how answers look there."""
