@@ -180,8 +180,14 @@ class Feedback:
         Raises:
             UnknownCorrection: There is none.
         """
+        if found := self.find(correction_id):
+            return found
+        raise _unknown(correction_id)
+
+    def find(self, correction_id: str) -> Correction | None:
+        """The same; None where there is none."""
         with self._store.reading() as connection:
-            return _read(connection, self._name(correction_id))
+            return _find(connection, self._name(correction_id))
 
     def corrections(self, status: Status | None = None) -> list[Correction]:
         """All corrections, or those of one status, oldest first."""

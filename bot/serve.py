@@ -22,9 +22,9 @@ from bot.assistant import Opened, open_assistant
 from bot.feedback import Feedback
 from bot.history import fit_to_use
 from bot.ingest import ingest_visibly, keep_configured, summary
+from bot.service import Known, Service
 from bot.store import Store
 from bot.web.api import create_app, startup_of
-from bot.web.service import Known, Service
 from config.errors import ConfigError
 from config.settings import Settings, load_settings
 from knowledge.first_look import REMEMBERED_PASSAGES
@@ -77,6 +77,7 @@ async def start(settings: Settings, store: Store) -> Service:
         fit_to_keep=lambda history: fit_to_use(history, opened.assistant.classifier),
         model=opened.assistant.engine.model_version,
         known=lambda: _known(opened.index.snapshot),
+        snapshot=lambda: opened.index.snapshot,
         waiting=lambda: opened.assistant.engine.waiting,
         close=stack.aclose,
     )

@@ -11,6 +11,7 @@
     ├── LedgerError          the ledger cannot be opened, read or written
     │   ├── UnknownInteraction  no such answer was ever recorded
     │   ├── UnknownCorrection   no such correction was ever written, or it is not theirs to decide about
+    │   ├── UnknownCase         no such case was ever opened
     │   └── Unverifiable        what was written can be no verified answer
     └── EngineError          one generation did not finish
         ├── EngineBusy       the queue is full
@@ -63,6 +64,10 @@ class UnknownInteraction(LedgerError):
 
 class UnknownCorrection(LedgerError):
     """A decision names a correction that the ledger does not hold, or that is not for this person to decide."""
+
+
+class UnknownCase(LedgerError):
+    """A step names a case that the ledger does not hold."""
 
 
 class Unverifiable(LedgerError):

@@ -23,6 +23,13 @@ ENV_PREFIX = "QUANTAHR_"
 # Where what ships with the program lies: a default path means the same whatever folder a command is run in.
 _INSTALLED = Path(__file__).resolve().parent.parent
 ENV_CONFIG = "QUANTAHR_CONFIG"
+# What Slack's own tools call these.
+_ALSO_CALLED = {
+    "SLACK_BOT_TOKEN": "slack.bot_token",
+    "SLACK_APP_TOKEN": "slack.app_token",
+    "SLACK_SIGNING_SECRET": "slack.signing_secret",
+    "SLACK_API_URL": "slack.api_url",
+}
 # Read elsewhere by tests and benchmarks, or naming the file itself: not settings.
 ENV_NOT_SETTINGS = {ENV_CONFIG, "QUANTAHR_EVAL_DATA"}
 
@@ -214,6 +221,46 @@ class ServerSettings(Section):
     )
 
 
+class SlackSettings(Section):
+    """The bot in Slack; it runs where `bot_token` is set. Channels, groups and people are named by their ids."""
+
+    bot_token: SecretStr = Field(SecretStr(""), description="The bot's token, xoxb-…; also read from SLACK_BOT_TOKEN.")
+    app_token: SecretStr = Field(
+        SecretStr(""), description="The app-level token for Socket Mode, xapp-…; also read from SLACK_APP_TOKEN."
+    )
+    signing_secret: SecretStr = Field(
+        SecretStr(""), description="Checks events that come over HTTP; also read from SLACK_SIGNING_SECRET."
+    )
+    mode: Literal["socket", "http"] = Field(
+        "socket",
+        description="'socket' needs no address that Slack can reach; 'http' takes signed events at /slack/events.",
+    )
+    api_url: str = Field("https://slack.com/api/", description="Slack's Web API; also read from SLACK_API_URL.")
+    hr_group: str = Field("", description="The user group whose people are HR (S…).")
+    hr_people: tuple[str, ...] = Field((), description="Further people who are HR (U…).")
+    hr_channel: str = Field("", description="Where cases and suggestions go (C… or G…); the bot must be in it.")
+    managers_group: str = Field("", description="The user group who may read what is for managers (S…).")
+    country: str = Field("", description="ISO 3166 code of the country of everybody in no group of `country_groups`.")
+    country_groups: dict[str, str] = Field({}, description="User groups by country: { GB = 'S…', DE = 'S…' }.")
+    correction_word: str = Field(
+        "Correction:", min_length=2, description="A reply in the thread that begins so is the right answer."
+    )
+    approval: str = Field(
+        "white_check_mark", description="This emoji of HR's on a reply or an answer makes it verified."
+    )
+    reactions: dict[str, int] = Field(
+        {"+1": 5, "thumbsup": 5, "heart": 5, "tada": 5, "white_check_mark": 5, "-1": 1, "thumbsdown": 1, "x": 1},
+        description="Which emoji on an answer count as votes, and as which (1 to 5).",
+    )
+    questions_per_minute: int = Field(10, gt=0, description="More than these of one person are asked to wait.")
+    queue_limit: int = Field(50, gt=0, description="Questions under way and waiting; for more the bot says it is busy.")
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there is a workspace to answer in."""
+        return bool(self.bot_token.get_secret_value())
+
+
 class Settings(Section):
     """Everything. Built once at the start of a process by `load_settings`."""
 
@@ -231,6 +278,7 @@ class Settings(Section):
     answering: AnsweringSettings = AnsweringSettings()
     server: ServerSettings = ServerSettings()
     ledger: LedgerSettings = LedgerSettings()
+    slack: SlackSettings = SlackSettings()
 
     @model_validator(mode="before")
     @classmethod
@@ -280,7 +328,7 @@ def _read_toml(file: Path) -> dict[str, Any]:
 
 def _overrides() -> dict[str, str]:
     """Environment variables that are settings, by dotted key: QUANTAHR_SERVER__PORT=1 gives {"server.port": "1"}."""
-    found = {}
+    found = {dotted: os.environ[name] for name, dotted in _ALSO_CALLED.items() if os.environ.get(name)}
     for name, text in os.environ.items():
         if name.startswith(ENV_PREFIX) and name not in ENV_NOT_SETTINGS:
             found[name.removeprefix(ENV_PREFIX).lower().replace("__", ".")] = text

@@ -19,9 +19,9 @@ from fastapi import FastAPI
 
 from bot.answer import Answer, Citation, Question, Route, Timings, Turn
 from bot.feedback import Feedback
+from bot.service import Known, Service
 from bot.store import Store
 from bot.web.api import create_app, startup_of
-from bot.web.service import Known, Service
 from config.settings import Audience, CompanySettings, Contact, ServerSettings, Settings
 from knowledge.embed import Embedder
 from knowledge.index import make_snapshot
@@ -125,6 +125,7 @@ class FakeAssistant:
             feedback=Feedback(store, lambda: nothing, cast(Embedder, None)),
             ask=self.ask,
             fit_to_keep=self.fit_to_keep,
+            snapshot=lambda: nothing,
             model="fake-135m",
             known=lambda: Known(documents=3, chunks=17, countries=self.countries),
             waiting=lambda: self.queue,

@@ -15,9 +15,9 @@ import re
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -30,12 +30,12 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import Send
 
 from bot.answer import Answer, Question
+from bot.follow import RETRY_AFTER_S, Failure, Waiting, explain, follow, keep
 from bot.record import AnswerRecord
+from bot.service import Ready, Service, Startup
 from bot.store import Store, Vote
 from bot.web.access import Guard, may_read, needs_token
-from bot.web.ask import RETRY_AFTER_S, Failure, Waiting, explain, follow
 from bot.web.metrics import CONTENT_TYPE, Metrics
-from bot.web.service import Ready, Service, Startup
 from bot.web.wire import (
     CHANNEL,
     MAX_BODY_BYTES,
@@ -51,6 +51,9 @@ from bot.web.wire import (
 )
 from config.errors import LedgerError, UnknownInteraction
 from config.settings import Settings
+
+if TYPE_CHECKING:
+    from bot.slack.app import SlackBot
 
 __all__ = ["Service", "create_app", "startup_of"]
 
@@ -72,6 +75,7 @@ class Web:
     settings: Settings
     startup: Startup
     metrics: Metrics
+    slack: SlackBot | None = None
 
 
 def create_app(settings: Settings, start: Callable[[Store], Awaitable[Service]]) -> FastAPI:
@@ -82,12 +86,20 @@ def create_app(settings: Settings, start: Callable[[Store], Awaitable[Service]])
     """
     needs_token(settings.server)
     startup = Startup(start, settings)
+    metrics = Metrics(startup)
+    slack = _slack(settings, metrics)
+    if slack:
+        startup.on_ready = slack.start
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         startup.begin()
-        yield
-        await startup.end()
+        try:
+            yield
+        finally:
+            if slack:
+                await slack.stop()
+            await startup.end()
 
     app = FastAPI(
         title="QuantaHR",
@@ -97,13 +109,21 @@ def create_app(settings: Settings, start: Callable[[Store], Awaitable[Service]])
         max_body_size=MAX_BODY_BYTES,
         telemetry=NO_TELEMETRY,
     )
-    app.state.web = Web(settings, startup, Metrics(startup))
+    app.state.web = Web(settings, startup, metrics, slack)
     app.add_middleware(Guard, server=settings.server)
     app.add_exception_handler(StarletteHTTPException, _say_refused)
     app.add_exception_handler(RequestValidationError, _say_invalid)
     app.include_router(routes)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app
+
+
+def _slack(settings: Settings, metrics: Metrics) -> SlackBot | None:
+    if not settings.slack.is_on:
+        return None
+    from bot.slack.app import SlackBot  # Bolt is loaded where it is used
+
+    return SlackBot(settings, metrics)
 
 
 def startup_of(app: FastAPI) -> Startup:
@@ -148,7 +168,16 @@ def readyz(web: WebOf, response: Response) -> ReadyBody:
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
         return ReadyBody(ready=False, has_failed=web.startup.error is not None, reason=web.startup.problem)
     known = ready.service.known()
-    return ReadyBody(ready=True, model=ready.service.model, documents=known.documents, chunks=known.chunks)
+    slack = (web.slack.problem or "connected") if web.slack else ""
+    return ReadyBody(ready=True, model=ready.service.model, documents=known.documents, chunks=known.chunks, slack=slack)
+
+
+@routes.post("/slack/events", include_in_schema=False)
+async def slack_events(request: Request, web: WebOf) -> Response:
+    """Slack's signed events, where `slack.mode` is "http"."""
+    if web.slack is None or web.settings.slack.mode != "http":
+        raise HTTPException(404)
+    return await web.slack.handle(request)
 
 
 @routes.get("/metrics", include_in_schema=False)
@@ -276,15 +305,9 @@ async def _complete(request: Request, web: Web, ready: Ready, question: Question
 
 
 async def _keep(web: Web, ready: Ready, question: Question, answer: Answer, visitor: str) -> None:
-    """Count and record an answer. One that cannot be recorded is given all the same: it is whole, somebody waits."""
+    """Count and record an answer."""
     web.metrics.answered(answer, question.channel)
-    try:
-        history = await asyncio.to_thread(ready.service.fit_to_keep, question.history)
-        kept = replace(question, history=history)
-        await asyncio.to_thread(ready.store.record, kept, answer, _person(visitor))
-    except LedgerError:
-        log.exception("not recorded: answer %s", answer.id)
-    log.info("answered: %s, %s, %s, %.0f ms", answer.id, answer.route, answer.model, answer.timings.latency_ms)
+    await keep(ready, question, answer, _person(visitor))
 
 
 def _fail(web: Web, error: Exception) -> Failure:

@@ -109,7 +109,10 @@ class InfoBody(BaseModel):
 
 
 class ReadyBody(BaseModel):
-    """Whether questions can be answered; if not, `reason` says why, and `has_failed` that waiting will not help."""
+    """Whether questions can be answered; if not, `reason` says why, and `has_failed` that waiting will not help.
+
+    `slack` is empty where no bot is set up, "connected", or why it is not.
+    """
 
     ready: bool
     has_failed: bool = False
@@ -117,6 +120,7 @@ class ReadyBody(BaseModel):
     model: str = ""
     documents: int = 0
     chunks: int = 0
+    slack: str = ""
 
 
 class ErrorBody(BaseModel):

@@ -1,4 +1,4 @@
-"""Follow one question to its answer, for somebody who waits at the other end of a connection.
+"""Follow one question to its answer, for somebody who waits at the other end of a connection, and keep it.
 
 Enters: a loaded `Service` and a `Question`. Leaves: `Waiting` while there is nothing to read yet, pieces of text, and
 the `Answer`; or a `Failure`, which is what went wrong in words for an employee.
@@ -13,12 +13,12 @@ import logging
 import secrets
 import traceback
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.answer import Answer, Question
 from bot.replies import busy_reply, failure_reply
-from bot.web.service import Service
-from config.errors import DeadlineExceeded, EngineBusy, EngineError, QuantaHRError
+from bot.service import Ready, Service
+from config.errors import DeadlineExceeded, EngineBusy, EngineError, LedgerError, QuantaHRError
 from config.settings import CompanySettings
 
 log = logging.getLogger(__name__)
@@ -87,6 +87,19 @@ async def _pump(service: Service, question: Question, inbox: asyncio.Queue[str |
     finally:
         if isinstance(stream, AsyncGenerator):
             await stream.aclose()
+
+
+async def keep(ready: Ready, question: Question, answer: Answer, person: str) -> None:
+    """Record an answer. One that cannot be recorded is given all the same: it is whole, somebody waits.
+
+    `person` is the channel's name for whoever asked, such as "web:3f…".
+    """
+    try:
+        history = await asyncio.to_thread(ready.service.fit_to_keep, question.history)
+        await asyncio.to_thread(ready.store.record, replace(question, history=history), answer, person)
+    except LedgerError:
+        log.exception("not recorded: answer %s", answer.id)
+    log.info("answered: %s, %s, %s, %.0f ms", answer.id, answer.route, answer.model, answer.timings.latency_ms)
 
 
 def explain(error: Exception, company: CompanySettings) -> Failure:

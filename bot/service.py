@@ -19,6 +19,7 @@ from bot.feedback import Feedback
 from bot.store import Store, open_store
 from config.errors import QuantaHRError
 from config.settings import Settings
+from knowledge.index import Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,8 @@ class Service:
     `ask` streams the pieces of an answer's text and ends with the one `Answer`; closing its iterator cancels the
     generation. `fit_to_keep` gives a thread without what must not be recorded; it blocks. `feedback` is what HR makes
     of answers. `waiting` is the number of questions in the queue, the running one not counted. `known` is what the
-    index holds at that moment: documents come and go while the server runs. `close` frees everything.
+    index holds at that moment, `snapshot` all of it: documents come and go while the server runs. `close` frees
+    everything.
     """
 
     ask: Callable[[Question], AsyncIterator[str | Answer]]
@@ -50,6 +52,7 @@ class Service:
     feedback: Feedback
     model: str
     known: Callable[[], Known]
+    snapshot: Callable[[], Snapshot]
     waiting: Callable[[], int]
     close: Callable[[], Awaitable[None]]
 
@@ -66,7 +69,8 @@ class Startup:
     """Brings the assistant up, and down again.
 
     `ready` is None until it is up. `error` is what stopped it from coming up. `on_failure` is called once when that
-    happens: a process that can do nothing without an assistant ends itself there.
+    happens: a process that can do nothing without an assistant ends itself there. `on_ready` is awaited once when it is
+    up.
     """
 
     def __init__(self, start: Callable[[Store], Awaitable[Service]], settings: Settings) -> None:
@@ -76,6 +80,7 @@ class Startup:
         self.ready: Ready | None = None
         self.error: Exception | None = None
         self.on_failure: Callable[[], None] | None = None
+        self.on_ready: Callable[[Ready], Awaitable[None]] | None = None
 
     @property
     def problem(self) -> str:
@@ -111,6 +116,8 @@ class Startup:
             if self.on_failure:
                 self.on_failure()
             return
+        if self.on_ready:
+            await self.on_ready(self.ready)
         known = self.ready.service.known()
         log.info("ready: %s, %d documents, %d chunks", self.ready.service.model, known.documents, known.chunks)
 

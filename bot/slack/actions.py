@@ -1,0 +1,357 @@
+"""What people press and fill in: votes with reasons, approvals, HR's own answers, cases.
+
+Enters: clicks, modals that were sent, message shortcuts. Leaves: steps in the ledger, modals, messages. Whoever lacks
+the role for something is told so; nothing is done then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import date
+
+from pydantic import ValidationError
+from slack_sdk.errors import SlackApiError
+
+from bot.cases import Case, CaseStep
+from bot.feedback import Correction, Decision, Status, Step, Writing
+from bot.inbox import Task
+from bot.slack.answering import ask_aloud, share
+from bot.slack.correcting import approve_answer, show, suggest
+from bot.slack.desk import CHANNEL, Desk, person, place
+from bot.slack.home import publish_home
+from bot.slack.incoming import Click, Shortcut, Submission
+from bot.slack.reply import ASK_ALOUD, HELPFUL, SHARE, TALK, UNLINK, VOTE, Block, mrkdwn
+from bot.slack.views import (
+    APPROVE,
+    APPROVE_ANSWER,
+    ASSIGN,
+    CORRECT,
+    CORRECT_ANSWER,
+    DOWN,
+    REASONS,
+    REJECT,
+    REPLY,
+    REPLY_MODAL,
+    RESOLVE,
+    RESOLVE_MODAL,
+    TALK_MODAL,
+    About,
+    case_message,
+    case_reply_modal,
+    case_resolve_modal,
+    correct_modal,
+    down_modal,
+    talk_modal,
+)
+from bot.store import Interaction, Vote
+from config.errors import UnknownInteraction, Unverifiable
+from knowledge.verified import Source, source_of
+
+_log = logging.getLogger(__name__)
+_FOR_HR = "Only people of HR can do that; ask one of them."
+_VOTE_SOURCE = f"{CHANNEL}:button"
+
+
+async def clicked(desk: Desk, click: Click, task: Task) -> None:
+    """Do what a button says."""
+    if click.action.startswith(f"{ASK_ALOUD}:"):
+        await ask_aloud(desk, click.value, click.user, task)
+    elif click.action in _FOR_ALL:
+        await _FOR_ALL[click.action](desk, click)
+    elif click.action not in _FOR_HR_ALONE:
+        _log.warning("a button that nothing is known of: %s", click.action[:40])
+    elif await desk.people.is_hr(click.user):
+        await _FOR_HR_ALONE[click.action](desk, click)
+    else:
+        await _tell(desk, click, _FOR_HR)
+
+
+async def submitted(desk: Desk, sent: Submission) -> None:
+    """Take what was filled into a modal."""
+    try:
+        about = About.model_validate_json(sent.private)
+    except ValidationError:
+        _log.warning("a modal that is none of ours: %s", sent.callback[:40])
+        return
+    if sent.callback == DOWN:
+        await _explain_vote(desk, sent, about)
+    elif sent.callback == TALK_MODAL:
+        await _open_case(desk, sent, about)
+    elif sent.callback not in _MODALS_FOR_HR:
+        _log.warning("a modal that nothing is known of: %s", sent.callback[:40])
+    elif await desk.people.is_hr(sent.user):
+        await _MODALS_FOR_HR[sent.callback](desk, sent, about)
+
+
+async def shortcut(desk: Desk, pressed: Shortcut) -> None:
+    """ "Correct this answer" on a message: HR writes their own."""
+    post = await asyncio.to_thread(desk.posts.at, place(pressed.channel, pressed.ts))
+    text = ""
+    if post is None:
+        text = "That message is no answer of mine; use this on one that is."
+    elif not await desk.people.is_hr(pressed.user):
+        text = "Only people of HR correct answers; reply in the thread, beginning with "
+        text += f"“{desk.settings.slack.correction_word}”, and HR will look at it."
+    if text or post is None:
+        with suppress(SlackApiError):
+            await desk.client.chat_postEphemeral(channel=pressed.channel, user=pressed.user, text=text)
+        return
+    await _open_correction(desk, post.interaction_id, pressed.trigger)
+
+
+async def _vote(desk: Desk, click: Click) -> None:
+    direction, _, interaction_id = click.value.partition(" ")
+    rating = 5 if direction == HELPFUL else 1
+    await _keep_vote(desk, Vote(interaction_id, person(click.user), rating, happened_at=click.happened_at))
+    if rating == 1 and click.trigger:
+        about = About(interaction_id=interaction_id, channel=click.channel, ts=click.ts, thread_ts=click.thread_ts)
+        await _open(desk, click.trigger, down_modal(about))
+
+
+async def _explain_vote(desk: Desk, sent: Submission, about: About) -> None:
+    reason = REASONS.get(sent.values.get("reason", ""), "")
+    ideal = sent.values.get("ideal", "").strip()
+    is_hr = await desk.people.is_hr(sent.user)
+    who = person(sent.user)
+    name = f"{who}:{about.interaction_id}"
+    before = await _correction(desk, name)
+    vote = Vote(about.interaction_id, who, 1, reason, ideal_response=ideal, happened_at=sent.happened_at)
+    await _keep_vote(desk, vote, is_hr=is_hr)
+    now = await _correction(desk, name) if ideal else None
+    if now:
+        await show(desk, before, now)
+        if now.status is Status.SUGGESTED and not (before and before.text == now.text):
+            await suggest(desk, now)
+
+
+async def _keep_vote(desk: Desk, vote: Vote, *, is_hr: bool = False) -> None:
+    from_button = Vote(
+        vote.interaction_id,
+        vote.person,
+        vote.rating,
+        vote.reason,
+        ideal_response=vote.ideal_response,
+        source=_VOTE_SOURCE,
+        happened_at=vote.happened_at,
+    )
+    await asyncio.to_thread(desk.feedback.vote, from_button, is_hr=is_hr)
+    desk.metrics.voted(vote.rating, CHANNEL)
+
+
+async def _talk(desk: Desk, click: Click) -> None:
+    about = About(interaction_id=click.value, channel=click.channel, ts=click.ts, thread_ts=click.thread_ts)
+    await _open(desk, click.trigger, talk_modal(about))
+
+
+async def _share(desk: Desk, click: Click) -> None:
+    await share(desk, click.value, click.channel, click.user)
+
+
+async def _unlink(desk: Desk, click: Click) -> None:
+    """HR says that it is another question; from others that is a vote against it."""
+    if await desk.people.is_hr(click.user):
+        await asyncio.to_thread(desk.feedback.unlink, click.value, person(click.user))
+        await _tell(desk, click, "This question will not get that answer again.")
+        return
+    vote = Vote(click.value, person(click.user), 1, "It answers another question", happened_at=click.happened_at)
+    await _keep_vote(desk, vote)
+    await _tell(desk, click, "Thank you. HR will look at it.")
+
+
+async def _approve(desk: Desk, click: Click) -> None:
+    await _decide(desk, click, Step.APPROVE)
+
+
+async def _reject(desk: Desk, click: Click) -> None:
+    await _decide(desk, click, Step.REJECT)
+
+
+async def _decide(desk: Desk, click: Click, step: Step) -> None:
+    before = await asyncio.to_thread(desk.feedback.correction, click.value)
+    decision = Decision(click.value, step, person(click.user), True, click.happened_at)
+    now = await asyncio.to_thread(desk.feedback.decide, decision)
+    if now is None:
+        return
+    await show(desk, before, now)
+    if click.ts:
+        done = "approved" if step is Step.APPROVE else "rejected"
+        text = (
+            f"<@{click.user}> {done} this correction.\n*Asked:* {mrkdwn(now.question)}\n*Suggested:* {mrkdwn(now.text)}"
+        )
+        await desk.client.chat_update(channel=click.channel, ts=click.ts, text=text, blocks=[])
+    else:
+        await publish_home(desk, click.user)
+
+
+async def _approve_answer(desk: Desk, click: Click) -> None:
+    await approve_answer(desk, click.value, click.user, click.happened_at)
+    await publish_home(desk, click.user)
+
+
+async def _correct_answer(desk: Desk, click: Click) -> None:
+    await _open_correction(desk, click.value, click.trigger)
+
+
+async def _open_correction(desk: Desk, interaction_id: str, trigger: str) -> None:
+    answered = await asyncio.to_thread(desk.store.interaction, interaction_id)
+    about = About(interaction_id=interaction_id)
+    await _open(desk, trigger, correct_modal(about, answered, date.today()))
+
+
+async def _corrected(desk: Desk, sent: Submission, about: About) -> None:
+    answered = await asyncio.to_thread(desk.store.interaction, about.interaction_id)
+    places = list(dict.fromkeys((cited.file, cited.heading) for cited in answered.citations))
+    chosen = [
+        places[int(n)] for n in sent.values.get("sources", "").split(",") if n.isdecimal() and int(n) < len(places)
+    ]
+    snapshot = desk.ready.service.snapshot()
+    sources = tuple(filter(None, (source_of(snapshot, file, heading) for file, heading in chosen)))
+    await _correct(desk, sent, about.interaction_id, sent.values.get("text", ""), sources)
+
+
+async def _correct(
+    desk: Desk, sent: Submission, interaction_id: str, text: str, sources: tuple[Source, ...] | None
+) -> None:
+    review_on = sent.values.get("review_on", "")
+    writing = Writing(
+        f"{CHANNEL}:{sent.key}",
+        interaction_id,
+        text,
+        person(sent.user),
+        is_hr=True,
+        happened_at=sent.happened_at,
+        sources=sources,
+        review_on=date.fromisoformat(review_on) if review_on else None,
+    )
+    try:
+        now = await asyncio.to_thread(desk.feedback.correct, writing)
+    except (Unverifiable, UnknownInteraction) as error:
+        await _direct(desk, sent.user, str(error))
+        return
+    await show(desk, None, now)
+    await publish_home(desk, sent.user)
+
+
+async def _open_case(desk: Desk, sent: Submission, about: About) -> None:
+    """Pass it on to HR, with the name and the question or without; the asker is told what was done."""
+    how = sent.values.get("how", "").split(",")
+    channel = desk.settings.slack.hr_channel
+    if not channel:
+        hr = desk.settings.company.hr
+        ways = ", ".join(filter(None, (hr.email, hr.phone, hr.url)))
+        await _direct(desk, sent.user, f"I cannot pass this on from here. Please turn to {hr.name} {ways}".strip())
+        return
+    is_anonymous = "anonymous" in how
+    with_question = bool(about.interaction_id) and "question" in how
+    case = await asyncio.to_thread(
+        desk.cases.open,
+        person(sent.user),
+        sent.user,
+        about.interaction_id if with_question else None,
+        sent.values.get("note", ""),
+        is_anonymous=is_anonymous,
+        key=sent.key,
+    )
+    who = "somebody who does not want to be named" if is_anonymous else f"<@{sent.user}>"
+    answered = await _answered(desk, case)
+    blocks = case_message(case.id, who, sent.values.get("note", ""), answered)
+    await desk.client.chat_postMessage(channel=channel, text=f"Case {case.id}", blocks=blocks)
+    unnamed = " They do not see who you are." if is_anonymous else ""
+    await _direct(desk, sent.user, f"I have passed this on to HR (case {case.id}). Their reply comes here.{unnamed}")
+
+
+async def _assign(desk: Desk, click: Click) -> None:
+    await asyncio.to_thread(desk.cases.add, click.value, CaseStep.ASSIGN, person(click.user))
+    await _note(desk, click.channel, click.ts, f"<@{click.user}> takes case {click.value}.")
+
+
+async def _reply_modal(desk: Desk, click: Click) -> None:
+    about = About(case_id=click.value, channel=click.channel, ts=click.ts)
+    await _open(desk, click.trigger, case_reply_modal(about))
+
+
+async def _resolve_modal(desk: Desk, click: Click) -> None:
+    case = await asyncio.to_thread(desk.cases.case, click.value)
+    answered = await _answered(desk, case)
+    about = About(case_id=case.id, channel=click.channel, ts=click.ts, interaction_id=case.interaction_id or "")
+    await _open(desk, click.trigger, case_resolve_modal(about, is_answerable=answered is not None))
+
+
+async def _reply(desk: Desk, sent: Submission, about: About) -> None:
+    text = sent.values.get("text", "").strip()
+    case = await asyncio.to_thread(desk.cases.add, about.case_id, CaseStep.REPLY, person(sent.user), text)
+    await _direct(desk, case.reply_to, f"HR replies to your case {case.id}:\n{mrkdwn(text)}")
+    await _note(desk, about.channel, about.ts, f"<@{sent.user}> replied to case {case.id}: {mrkdwn(text)}")
+
+
+async def _resolve(desk: Desk, sent: Submission, about: About) -> None:
+    text = sent.values.get("text", "").strip()
+    case = await asyncio.to_thread(desk.cases.add, about.case_id, CaseStep.RESOLVE, person(sent.user), text)
+    said = f"HR has resolved your case {case.id}." + (f"\n{mrkdwn(text)}" if text else "")
+    await _direct(desk, case.reply_to, said)
+    await _note(desk, about.channel, about.ts, f"<@{sent.user}> resolved case {case.id}.")
+    if text and "verify" in sent.values.get("verify", "") and case.interaction_id:
+        await _correct(desk, sent, case.interaction_id, text, ())
+
+
+async def _answered(desk: Desk, case: Case) -> Interaction | None:
+    """The answer that a case is about, unless its question was not kept."""
+    if case.interaction_id is None:
+        return None
+    answered = await asyncio.to_thread(desk.store.interaction, case.interaction_id)
+    return answered if answered.question else None
+
+
+async def _correction(desk: Desk, name: str) -> Correction | None:
+    return await asyncio.to_thread(desk.feedback.find, name)
+
+
+async def _open(desk: Desk, trigger: str, view: Block) -> None:
+    """Open a modal. A trigger holds for three seconds: after a restart it is too late, and nothing is lost by that."""
+    try:
+        await desk.client.views_open(trigger_id=trigger, view=view)
+    except SlackApiError as error:
+        _log.info("a modal was not opened: %s", error.response["error"])
+
+
+async def _direct(desk: Desk, user: str, text: str) -> None:
+    opened = await desk.client.conversations_open(users=user)
+    await desk.client.chat_postMessage(channel=str(opened["channel"]["id"]), text=text)
+
+
+async def _note(desk: Desk, channel: str, ts: str, text: str) -> None:
+    """Keep a case's course in its thread."""
+    await desk.client.chat_postMessage(channel=channel, thread_ts=ts, text=text)
+
+
+async def _tell(desk: Desk, click: Click, text: str) -> None:
+    """Say something to whoever pressed a button."""
+    with suppress(SlackApiError):
+        await desk.client.chat_postEphemeral(
+            channel=click.channel or click.user, user=click.user, thread_ts=click.thread_ts or None, text=text
+        )
+
+
+_FOR_ALL: dict[str, Callable[[Desk, Click], Awaitable[None]]] = {
+    VOTE: _vote,
+    TALK: _talk,
+    SHARE: _share,
+    UNLINK: _unlink,
+}
+_FOR_HR_ALONE: dict[str, Callable[[Desk, Click], Awaitable[None]]] = {
+    APPROVE: _approve,
+    REJECT: _reject,
+    APPROVE_ANSWER: _approve_answer,
+    CORRECT_ANSWER: _correct_answer,
+    ASSIGN: _assign,
+    REPLY: _reply_modal,
+    RESOLVE: _resolve_modal,
+}
+_MODALS_FOR_HR: dict[str, Callable[[Desk, Submission, About], Awaitable[None]]] = {
+    CORRECT: _corrected,
+    REPLY_MODAL: _reply,
+    RESOLVE_MODAL: _resolve,
+}

@@ -1,0 +1,312 @@
+"""The bot in Slack: connect, take each event once, acknowledge it, and do what it asks for.
+
+Enters: the settings and a ready assistant. Leaves: a running bot; whether it is connected is `problem`.
+Run: with `quantahr serve`, where `slack.bot_token` is set. Socket Mode needs nothing else; in HTTP mode Slack posts
+signed events to /slack/events.
+
+The order of things: Bolt checks and parses; `_take` writes the event into the ledger's inbox, and only then is it
+acknowledged; a task of its own does the work. What was taken and not done is done after a restart. Bolt's listeners
+never wait for an answer, so a button is acknowledged whatever else goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import aiohttp
+from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.adapter.starlette.async_handler import AsyncSlackRequestHandler
+from slack_bolt.async_app import AsyncApp
+from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.http_retry.builtin_async_handlers import (
+    AsyncRateLimitErrorRetryHandler,
+    AsyncServerErrorRetryHandler,
+)
+from slack_sdk.web.async_client import AsyncWebClient
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bot.cases import Cases
+from bot.follow import explain
+from bot.inbox import Inbox, Task
+from bot.posts import Posts
+from bot.service import Ready
+from bot.slack.actions import clicked, shortcut, submitted
+from bot.slack.answering import Patience, answer_command, answer_message, is_question, refuse, too_many
+from bot.slack.correcting import correct_by_reply, deleted, edited, is_correction, reacted
+from bot.slack.desk import Desk, place
+from bot.slack.home import home_opened
+from bot.slack.incoming import (
+    Click,
+    Command,
+    Deletion,
+    Edit,
+    HomeOpened,
+    Incoming,
+    Message,
+    Reaction,
+    Shortcut,
+    Stop,
+    Submission,
+    Unusable,
+    parse,
+    stored,
+)
+from bot.slack.people import People
+from bot.web.metrics import Metrics
+from config.errors import ConfigError, LedgerError
+from config.settings import Settings
+
+_log = logging.getLogger(__name__)
+_ANY = re.compile(".*", re.DOTALL)
+_TRANSIENT = (SlackClientError, aiohttp.ClientError, OSError, TimeoutError)
+_TRIES = 3
+_WATCH_S = 10.0
+_RETRY_S = 30.0
+# Answers that are worked on side by side; the model has a queue of its own behind them.
+_AT_ONCE = 8
+
+
+class SlackBot:
+    """One workspace's bot. Make it at any time; `start` connects."""
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        slack = settings.slack
+        secret = slack.signing_secret.get_secret_value()
+        if slack.mode == "http" and not secret:
+            raise ConfigError(
+                "slack.mode is 'http' and slack.signing_secret is empty, so anybody could send events; set it to the "
+                "secret on the app's page, or slack.mode to 'socket'."
+            )
+        if slack.mode == "socket" and not slack.app_token.get_secret_value():
+            raise ConfigError(
+                "slack.bot_token is set and slack.app_token is empty; make an app-level token with the scope "
+                "connections:write on the app's page, or set slack.mode to 'http'."
+            )
+        self._settings = settings
+        self._metrics = metrics
+        self._client = AsyncWebClient(token=slack.bot_token.get_secret_value(), base_url=slack.api_url)
+        self._client.retry_handlers.extend(
+            [AsyncRateLimitErrorRetryHandler(max_retry_count=3), AsyncServerErrorRetryHandler(max_retry_count=2)]
+        )
+        self._app = AsyncApp(
+            client=self._client,
+            signing_secret=secret or "none: socket mode is not signed",
+            request_verification_enabled=slack.mode == "http",
+            ssl_check_enabled=False,
+            process_before_response=True,  # what is acknowledged has been written down
+            ignoring_self_events_enabled=False,  # the inbox decides, by the bot's own id
+            raise_error_for_unhandled_request=False,
+        )
+        for listen in (self._app.event, self._app.action, self._app.view, self._app.shortcut, self._app.command):
+            listen(_ANY)(self._listener)
+        self._http = AsyncSlackRequestHandler(self._app)
+        self._socket: AsyncSocketModeHandler | None = None
+        self._desk: Desk | None = None
+        self._patience = Patience(slack.questions_per_minute)
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._answering = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._watch: asyncio.Task[None] | None = None
+        self.problem = "The bot is not connected to Slack yet."
+
+    async def start(self, ready: Ready) -> None:
+        """Connect in the background, and go on with what was promised before."""
+        self._watch = asyncio.create_task(self._keep_connected(ready), name="slack")
+
+    async def stop(self) -> None:
+        """Disconnect. What is under way stays in the inbox for the next start."""
+        for task in (*self._tasks, *filter(None, (self._watch,))):
+            task.cancel()
+        await asyncio.gather(*self._tasks, *filter(None, (self._watch,)), return_exceptions=True)
+        if self._socket:
+            with suppress(Exception):  # a connection that is gone already cannot be closed
+                await self._socket.client.close()
+        if self._client.session:
+            await self._client.session.close()
+
+    async def handle(self, request: Request) -> Response:
+        """Take a signed event that came over HTTP."""
+        if self._desk is None:
+            return Response(self.problem, 503, {"Retry-After": "5"})
+        try:
+            (await request.body()).decode()
+        except UnicodeDecodeError:
+            return Response("The body is no UTF-8; send it as Slack does.", 400)
+        return await self._http.handle(request)
+
+    async def _keep_connected(self, ready: Ready) -> None:
+        """Connect, take up what was promised, and look every few seconds whether the connection lives."""
+        while True:
+            try:
+                if self._desk is None:
+                    self._desk = await self._open_desk(ready)
+                    await self._resume(self._desk)
+                if self._settings.slack.mode == "socket":
+                    await self._connect()
+                self.problem = ""
+                await asyncio.sleep(_WATCH_S)
+            except asyncio.CancelledError:
+                raise
+            except SlackApiError as error:
+                self.problem = _explain(error)
+                _log.error("Slack: %s", self.problem)
+                await asyncio.sleep(_RETRY_S)
+            except Exception as error:  # the watch must outlive whatever the network does
+                self.problem = f"Slack cannot be reached ({type(error).__name__}); it is tried again."
+                _log.warning("Slack: %s", self.problem)
+                await asyncio.sleep(1)
+
+    async def _open_desk(self, ready: Ready) -> Desk:
+        known = await self._client.auth_test()
+        _log.info("Slack: %s is in %s", known["user"], known["team"])
+        return Desk(
+            client=self._client,
+            settings=self._settings,
+            ready=ready,
+            metrics=self._metrics,
+            people=People(self._client, self._settings.slack),
+            inbox=Inbox(ready.store),
+            posts=Posts(ready.store),
+            cases=Cases(ready.store),
+            bot_user=str(known["user_id"]),
+        )
+
+    async def _connect(self) -> None:
+        if self._socket is None:
+            self._socket = AsyncSocketModeHandler(self._app, self._settings.slack.app_token.get_secret_value())
+            await self._socket.client.connect()
+        elif not await self._socket.client.is_connected():
+            # The client mends most of what breaks itself; this is for what it does not notice.
+            _log.warning("Slack: the socket is not connected; connecting again")
+            self.problem = "The connection to Slack was lost; it is being made again."
+            await self._socket.client.connect_to_new_endpoint()
+
+    async def _resume(self, desk: Desk) -> None:
+        await asyncio.to_thread(desk.inbox.forget_old)
+        for task in await asyncio.to_thread(desk.inbox.open_tasks):
+            _log.info("Slack: going on with %s", task.kind)
+            self._spawn(desk, task, stored(task.payload))
+
+    async def _listener(self, body: Mapping[str, Any], ack: Callable[[], Awaitable[None]]) -> None:
+        """Bolt calls this for everything. Raising means that it is not acknowledged, and Slack delivers it again."""
+        await self._take(body)
+        await ack()
+
+    async def _take(self, body: Mapping[str, Any]) -> None:
+        if self._desk is None:
+            raise LedgerError("The bot is not connected yet; Slack delivers this again.")
+        try:
+            incoming = parse(body)
+        except Unusable as reason:
+            _log.info("Slack: dropped: %s", reason)
+            return
+        if not await _is_wanted(self._desk, incoming):
+            return
+        payload = incoming.model_dump_json()
+        if await asyncio.to_thread(self._desk.inbox.take, incoming.key, incoming.kind, payload):
+            task = Task(incoming.key, incoming.kind, payload, "", 0, incoming.happened_at)
+            self._spawn(self._desk, task, incoming)
+
+    def _spawn(self, desk: Desk, task: Task, incoming: Incoming) -> None:
+        work = asyncio.create_task(self._do(desk, task, incoming), name=f"slack {task.kind}")
+        self._tasks.add(work)
+        work.add_done_callback(self._tasks.discard)
+
+    async def _do(self, desk: Desk, task: Task, incoming: Incoming) -> None:
+        """Do one task, again if Slack could not be reached, and forget it when it is done."""
+        for tried in range(_TRIES):
+            try:
+                await asyncio.to_thread(desk.inbox.begin, task.id)
+                await self._carry_out(desk, task, incoming)
+                break
+            except _TRANSIENT as error:
+                _log.warning("Slack: %s failed: %s", task.kind, _cause(error))
+                if tried + 1 < _TRIES:
+                    await asyncio.sleep(2**tried)
+            except Exception as error:  # the edge of a task: logged with an incident number, and not tried for ever
+                explain(error, desk.settings.company)
+                break
+        await asyncio.to_thread(desk.inbox.done, task.id)
+
+    async def _carry_out(self, desk: Desk, task: Task, incoming: Incoming) -> None:
+        match incoming:
+            case Message():
+                await self._answer(desk, task, incoming)
+            case Command():
+                async with self._slots:
+                    await answer_command(desk, incoming)
+            case Edit():
+                await edited(desk, incoming)
+            case Deletion():
+                await deleted(desk, incoming)
+            case Reaction():
+                await reacted(desk, incoming)
+            case Click():
+                await clicked(desk, incoming, task)
+            case Submission():
+                await submitted(desk, incoming)
+            case Shortcut():
+                await shortcut(desk, incoming)
+            case HomeOpened():
+                await home_opened(desk, incoming)
+            case Stop():
+                if work := desk.running.get(place(incoming.channel, incoming.thread_ts)):
+                    work.cancel()
+
+    async def _answer(self, desk: Desk, task: Task, message: Message) -> None:
+        if is_correction(desk, message.text) and await correct_by_reply(desk, message):
+            return
+        if not await is_question(desk, message):
+            return
+        if not task.attempts and self._patience.is_over(message.user):
+            await refuse(desk, message, "That is a lot of questions in one minute; please wait a moment and ask again.")
+            return
+        if self._answering >= desk.settings.slack.queue_limit:
+            await refuse(desk, message, too_many(desk))
+            return
+        self._answering += 1
+        try:
+            async with self._slots:
+                await answer_message(desk, message, task)
+        finally:
+            self._answering -= 1
+
+
+async def _is_wanted(desk: Desk, incoming: Incoming) -> bool:
+    """Whether anything is to be done: most of what people write in channels is none of the bot's business."""
+    if incoming.user == desk.bot_user:
+        return False
+    if isinstance(incoming, Message):
+        if incoming.thread_ts and is_correction(desk, incoming.text):
+            return True
+        return await is_question(desk, incoming)
+    if isinstance(incoming, Edit | Deletion):
+        if await asyncio.to_thread(desk.feedback.find, place(incoming.channel, incoming.ts)):
+            return True
+        thread = place(incoming.channel, incoming.thread_ts)
+        return bool(incoming.thread_ts) and await asyncio.to_thread(desk.posts.last_in, thread) is not None
+    if isinstance(incoming, Reaction):
+        slack = desk.settings.slack
+        return incoming.name in slack.reactions or incoming.name == slack.approval
+    return True
+
+
+def _cause(error: BaseException) -> str:
+    return str(error.response["error"]) if isinstance(error, SlackApiError) else type(error).__name__
+
+
+def _explain(error: SlackApiError) -> str:
+    """What Slack refused, and what to do."""
+    what = str(error.response["error"])
+    if what in ("invalid_auth", "not_authed", "account_inactive", "token_revoked", "not_allowed_token_type"):
+        return f"Slack refuses the token ({what}); set slack.bot_token and slack.app_token to those on the app's page."
+    if what == "missing_scope":
+        needed = error.response.get("needed")
+        return f"The app lacks the scope {needed}; paste 'quantahr slack manifest' again and reinstall the app."
+    return f"Slack says {what}; run 'quantahr doctor'."

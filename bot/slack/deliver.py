@@ -1,0 +1,141 @@
+"""Bring one answer into Slack as it comes: streamed where the workspace has that, else by updating one message.
+
+Enters: where to answer, pieces of text, the finished `Reply`. Leaves: exactly one message. `on_placed` is called as
+soon as it exists, before anything is written into it: who is killed then knows which message to finish.
+
+A stream that dies (after five minutes Slack ends it) or is refused is finished by an update of the same message.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.slack.reply import Reply, mrkdwn
+
+_log = logging.getLogger(__name__)
+LOOKING = "Looking it up…"
+# Slack takes about one change of a message a second.
+_UPDATE_S = 1.2
+_MAX_STREAMED = 11_000
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where to answer: the channel, the message that the thread hangs from, and for whom."""
+
+    channel: str
+    thread_ts: str
+    user: str
+    team: str = ""
+
+
+class Delivery:
+    """One message. `ts` is where it stands, given when it is there already."""
+
+    def __init__(
+        self, client: AsyncWebClient, place: Place, on_placed: Callable[[str], Awaitable[None]], ts: str = ""
+    ) -> None:
+        self.ts = ts
+        self._client = client
+        self._place = place
+        self._on_placed = on_placed
+        self._is_streaming = False
+        self._is_new = not ts
+        self._said = ""
+        self._unsent = ""
+        self._sent_at = 0.0
+
+    async def begin(self) -> None:
+        """Put a message there, unless it is there already."""
+        if self.ts:
+            return
+        place = self._place
+        try:
+            started = await self._client.chat_startStream(
+                channel=place.channel,
+                thread_ts=place.thread_ts,
+                recipient_user_id=place.user,
+                recipient_team_id=place.team or None,
+            )
+            self._is_streaming = True
+        except SlackApiError as error:
+            # Not every workspace streams, and not in every channel; the answer comes all the same.
+            _log.info("no stream: %s", error.response["error"])
+            started = await self._client.chat_postMessage(
+                channel=place.channel, thread_ts=place.thread_ts, text=LOOKING
+            )
+        self.ts = str(started["ts"])
+        await self._on_placed(self.ts)
+
+    async def add(self, text: str) -> None:
+        """Show more of the answer."""
+        self._said += text
+        self._unsent += text
+        if time.monotonic() - self._sent_at < _UPDATE_S or len(self._said) > _MAX_STREAMED:
+            return
+        self._sent_at = time.monotonic()
+        if self._is_streaming:
+            await self._append()
+        else:
+            await self._update(f"{mrkdwn(self._said)} …", None)
+
+    async def say(self, text: str) -> None:
+        """Show what is going on, where there is no text yet; a stream shows that by itself."""
+        if not self._is_streaming and not self._said:
+            await self._update(text, None)
+
+    async def finish(self, reply: Reply) -> None:
+        """Show the whole answer."""
+        if self._is_streaming:
+            await self._append()
+        # A message that was taken up again may be a stream of the process before.
+        if (self._is_streaming or not self._is_new) and await self._stopped(reply if self._is_streaming else None):
+            return
+        await self._update(reply.text, reply.blocks)
+
+    async def fail(self, text: str) -> None:
+        """Say why there is no answer."""
+        await self.finish(Reply(text, []))
+
+    async def _append(self) -> None:
+        if not self._unsent:
+            return
+        try:
+            await self._client.chat_appendStream(
+                channel=self._place.channel, ts=self.ts, markdown_text=markdown(self._unsent)
+            )
+            self._unsent = ""
+        except SlackApiError as error:
+            _log.info("the stream ended: %s", error.response["error"])
+            self._is_streaming = False
+
+    async def _stopped(self, reply: Reply | None) -> bool:
+        """End the stream; True when the message is whole with that."""
+        is_whole = reply is not None and bool(self._said)
+        try:
+            await self._client.chat_stopStream(
+                channel=self._place.channel,
+                ts=self.ts,
+                markdown_text=None if is_whole or reply is None else markdown(reply.plain),
+                blocks=reply.rest if reply else None,
+            )
+        except SlackApiError as error:
+            _log.info("the stream could not be ended: %s", error.response["error"])
+            return False
+        return reply is not None
+
+    async def _update(self, text: str, blocks: list[dict[str, object]] | None) -> None:
+        await self._client.chat_update(channel=self._place.channel, ts=self.ts, text=text, blocks=blocks)
+
+
+def markdown(text: str) -> str:
+    """Plain text as the markdown of streams, in which a policy's own signs stay signs."""
+    for sign in ("\\", "*", "_", "~", "`", "[", "]"):
+        text = text.replace(sign, f"\\{sign}")
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
