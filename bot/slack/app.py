@@ -66,7 +66,9 @@ _log = logging.getLogger(__name__)
 _ANY = re.compile(".*", re.DOTALL)
 _TRANSIENT = (SlackClientError, aiohttp.ClientError, OSError, TimeoutError)
 _TRIES = 3
-_WATCH_S = 10.0
+_WATCH_S = 1.0
+# Of the socket; the library looks for a dead one as often.
+_PING_S = 5.0
 _RETRY_S = 30.0
 # Answers that are worked on side by side; the model has a queue of its own behind them.
 _AT_ONCE = 8
@@ -179,7 +181,9 @@ class SlackBot:
 
     async def _connect(self) -> None:
         if self._socket is None:
-            self._socket = AsyncSocketModeHandler(self._app, self._settings.slack.app_token.get_secret_value())
+            self._socket = AsyncSocketModeHandler(
+                self._app, self._settings.slack.app_token.get_secret_value(), ping_interval=_PING_S
+            )
             await self._socket.client.connect()
         elif not await self._socket.client.is_connected():
             # The client mends most of what breaks itself; this is for what it does not notice.

@@ -23,6 +23,8 @@ LOOKING = "Looking it up…"
 # Slack takes about one change of a message a second.
 _UPDATE_S = 1.2
 _MAX_STREAMED = 11_000
+# Somebody deleted it, or it can no longer be changed.
+_GONE = {"message_not_found", "cant_update_message", "edit_window_closed"}
 
 
 @dataclass(frozen=True)
@@ -83,12 +85,12 @@ class Delivery:
         if self._is_streaming:
             await self._append()
         else:
-            await self._update(f"{mrkdwn(self._said)} …", None)
+            await self._hint(f"{mrkdwn(self._said)} …")
 
     async def say(self, text: str) -> None:
         """Show what is going on, where there is no text yet; a stream shows that by itself."""
         if not self._is_streaming and not self._said:
-            await self._update(text, None)
+            await self._hint(text)
 
     async def finish(self, reply: Reply) -> None:
         """Show the whole answer."""
@@ -97,7 +99,17 @@ class Delivery:
         # A message that was taken up again may be a stream of the process before.
         if (self._is_streaming or not self._is_new) and await self._stopped(reply if self._is_streaming else None):
             return
-        await self._update(reply.text, reply.blocks)
+        place = self._place
+        try:
+            await self._client.chat_update(channel=place.channel, ts=self.ts, text=reply.text, blocks=reply.blocks)
+        except SlackApiError as error:
+            if error.response["error"] not in _GONE:
+                raise
+            _log.info("the message is gone, so there is another: %s", error.response["error"])
+            sent = await self._client.chat_postMessage(
+                channel=place.channel, thread_ts=place.thread_ts, text=reply.text, blocks=reply.blocks
+            )
+            self.ts = str(sent["ts"])
 
     async def fail(self, text: str) -> None:
         """Say why there is no answer."""
@@ -130,8 +142,12 @@ class Delivery:
             return False
         return reply is not None
 
-    async def _update(self, text: str, blocks: list[dict[str, object]] | None) -> None:
-        await self._client.chat_update(channel=self._place.channel, ts=self.ts, text=text, blocks=blocks)
+    async def _hint(self, text: str) -> None:
+        """Show something that the answer replaces; what Slack does not show of it is no loss."""
+        try:
+            await self._client.chat_update(channel=self._place.channel, ts=self.ts, text=text)
+        except SlackApiError as error:
+            _log.info("not shown on the way: %s", error.response["error"])
 
 
 def markdown(text: str) -> str:
