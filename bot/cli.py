@@ -21,6 +21,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ingest": ("bot.ingest:command", "Add or refresh documents; removed files disappear."),
     "eval": ("trainer.evaluate:command", "Answer a file of questions over a folder, and grade the answers."),
     "train": ("trainer.train:command", "Rebuild the trained parts that ship with QuantaHR."),
+    "feedback": ("bot.exchange:command", "List, approve, export and import what people said of answers."),
+    "erase": ("bot.erase:command", "Remove a person or an answer from everything."),
+    "slack": ("bot.slack.manifest:command", "Set up the bot in Slack."),
     "doctor": ("bot.doctor:command", "Check environment, model, index and disk; say what to do."),
 }
 

@@ -69,7 +69,7 @@ def examine(config: Path | None) -> list[Finding]:
     except QuantaHRError as error:
         return [*findings, Finding("settings", Health.FAILED, str(error))]
     findings.append(Finding("settings", Health.OK, "every key is known and every value fits."))
-    checks = (_server, _disk, _documents, _encoder, _parts, _model, _index)
+    checks = (_server, _disk, _ledger, _documents, _encoder, _parts, _model, _index, _slack)
     return [*findings, *(_safely(check, settings) for check in checks)]
 
 
@@ -111,6 +111,32 @@ def _disk(settings: Settings) -> Finding:
     if free_mb < _NEEDED_DISK_MB:
         return Finding("disk", Health.FAILED, f"only {free_mb} MB are free for {settings.data_dir}; make room.")
     return Finding("disk", Health.OK, f"{free_mb:,} MB are free for {settings.data_dir}.")
+
+
+def _ledger(settings: Settings) -> Finding:
+    from bot.store import open_store
+
+    store = open_store(settings.data_dir, settings.ledger)
+    where = store.file or "PostgreSQL"
+    store.close()
+    return Finding("ledger", Health.OK, f"{where} opens and is up to date.")
+
+
+def _slack(settings: Settings) -> Finding:
+    """Tokens, scopes and the HR channel; which events are subscribed to, Slack tells nobody but the app's page."""
+    slack = settings.slack
+    if not slack.is_on:
+        return Finding("slack", Health.OK, "not set up; docs/slack.md says how.")
+    from bot.slack.check import missing
+
+    problems = missing(slack)
+    if problems:
+        return Finding("slack", Health.FAILED, " ".join(problems))
+    if not (slack.hr_group or slack.hr_people):
+        return Finding("slack", Health.WARNING, "nobody is HR; set slack.hr_group or slack.hr_people.")
+    if not slack.hr_channel:
+        return Finding("slack", Health.WARNING, "cases and suggestions have nowhere to go; set slack.hr_channel.")
+    return Finding("slack", Health.OK, "tokens and scopes are right, and the HR channel can be written to.")
 
 
 def _documents(settings: Settings) -> Finding:

@@ -105,53 +105,11 @@ class Correction:
     review_on: date | None = None
 
 
-class Feedback:
-    """Corrections over an open ledger. Blocking, about a millisecond a call; safe to use from several threads."""
+class Ledger:
+    """Corrections as they stand, and decisions about them. Blocking, about a millisecond a call."""
 
-    def __init__(self, store: Store, snapshot: Callable[[], Snapshot], embedder: Embedder) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._snapshot = snapshot
-        self._embedder = embedder
-        self._lock = threading.Lock()
-        self._version: tuple[int, ...] = ()
-        self._verified = NONE_VERIFIED
-
-    def correct(self, writing: Writing) -> Correction:
-        """Append a text; gives the correction as it stands then.
-
-        Raises:
-            UnknownInteraction: No such answer was recorded.
-            Unverifiable: The text is empty or too long, or the answer was to a sensitive message, whose question was
-                not kept.
-        """
-        with self._store.writing() as connection:
-            return self._write(connection, writing)
-
-    def vote(self, vote: Vote, *, is_hr: bool = False) -> None:
-        """Append a vote, and as a suggestion (of HR, a correction) what its `ideal_response` says.
-
-        A vote that is taken back takes its suggestion back.
-
-        Raises:
-            UnknownInteraction: No such answer was recorded.
-        """
-        written = Writing(
-            f"{vote.person}:{vote.interaction_id}",
-            vote.interaction_id,
-            vote.ideal_response,
-            vote.person,
-            is_hr,
-            vote.happened_at,
-        )
-        with self._store.writing() as connection:
-            route = self._store.vote_within(connection, vote)
-            if route is Route.SENSITIVE:
-                return
-            if vote.ideal_response.strip():
-                self._write(connection, written)
-            elif vote.rating == 0 and _find(connection, self._name(written.id)):
-                row = self._step(written.id, Step.WITHDRAW, vote.interaction_id, vote.person, vote.happened_at)
-                connection.execute(insert(CORRECTIONS).values(row | _no_text(is_hr)))
 
     def decide(self, decision: Decision) -> Correction | None:
         """Append a decision; gives the correction as it stands then. Deciding the same twice changes nothing more.
@@ -194,6 +152,72 @@ class Feedback:
         with self._store.reading() as connection:
             found = _fold_all(connection)
         return [one for one in found if status is None or one.status is status]
+
+    def _step(
+        self, correction_id: str, step: Step, interaction_id: str, person: str, happened_at: datetime | None
+    ) -> dict[str, object]:
+        now = datetime.now(UTC)
+        return {
+            "at": now,
+            "happened_at": happened_at or now,
+            "correction_id": self._name(correction_id),
+            "step": step.value,
+            "interaction_id": interaction_id,
+            "person": self._store.hash(person),
+        }
+
+    def _name(self, correction_id: str) -> str:
+        """Channels name corrections by their messages, the ledger by the hash of that."""
+        return self._store.hash(correction_id) if ":" in correction_id else correction_id
+
+
+class Feedback(Ledger):
+    """All that people say of answers, over an open ledger. Safe to use from several threads."""
+
+    def __init__(self, store: Store, snapshot: Callable[[], Snapshot], embedder: Embedder) -> None:
+        super().__init__(store)
+        self._snapshot = snapshot
+        self._embedder = embedder
+        self._lock = threading.Lock()
+        self._version: tuple[int, ...] = ()
+        self._verified = NONE_VERIFIED
+
+    def correct(self, writing: Writing) -> Correction:
+        """Append a text; gives the correction as it stands then.
+
+        Raises:
+            UnknownInteraction: No such answer was recorded.
+            Unverifiable: The text is empty or too long, or the answer was to a sensitive message, whose question was
+                not kept.
+        """
+        with self._store.writing() as connection:
+            return self._write(connection, writing)
+
+    def vote(self, vote: Vote, *, is_hr: bool = False) -> None:
+        """Append a vote, and as a suggestion (of HR, a correction) what its `ideal_response` says.
+
+        A vote that is taken back takes its suggestion back.
+
+        Raises:
+            UnknownInteraction: No such answer was recorded.
+        """
+        written = Writing(
+            f"{vote.person}:{vote.interaction_id}",
+            vote.interaction_id,
+            vote.ideal_response,
+            vote.person,
+            is_hr,
+            vote.happened_at,
+        )
+        with self._store.writing() as connection:
+            route = self._store.vote_within(connection, vote)
+            if route is Route.SENSITIVE:
+                return
+            if vote.ideal_response.strip():
+                self._write(connection, written)
+            elif vote.rating == 0 and _find(connection, self._name(written.id)):
+                row = self._step(written.id, Step.WITHDRAW, vote.interaction_id, vote.person, vote.happened_at)
+                connection.execute(insert(CORRECTIONS).values(row | _no_text(is_hr)))
 
     def unlink(self, interaction_id: str, person: str) -> None:
         """Say that the verified answer which was given there does not answer that question; it never will again.
@@ -247,23 +271,6 @@ class Feedback:
         }
         connection.execute(insert(CORRECTIONS).values(row))
         return _read(connection, str(row["correction_id"]))
-
-    def _step(
-        self, correction_id: str, step: Step, interaction_id: str, person: str, happened_at: datetime | None
-    ) -> dict[str, object]:
-        now = datetime.now(UTC)
-        return {
-            "at": now,
-            "happened_at": happened_at or now,
-            "correction_id": self._name(correction_id),
-            "step": step.value,
-            "interaction_id": interaction_id,
-            "person": self._store.hash(person),
-        }
-
-    def _name(self, correction_id: str) -> str:
-        """Channels name corrections by their messages, the ledger by the hash of that."""
-        return self._store.hash(correction_id) if ":" in correction_id else correction_id
 
     def _scope(self, answered: Interaction, writing: Writing) -> tuple[Sequence[Source], Audience, Sequence[str]]:
         """What the correction rests on and whom it is for, where its author has not said.

@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bot.schema import EVENTS, INBOX
@@ -89,10 +89,11 @@ class Inbox:
             for row in rows
         ]
 
-    def waiting(self) -> int:
-        """How many tasks are open."""
+    def placeholder(self, task_id: str) -> str:
+        """Where the answer to a task will appear; empty where that is nowhere yet."""
         with self._store.reading() as connection:
-            return connection.scalar(select(func.count()).select_from(INBOX)) or 0
+            sealed = connection.scalar(select(INBOX.c.placeholder).where(INBOX.c.id == task_id))
+        return self._store.unseal(sealed) if sealed else ""
 
     def forget_old(self) -> None:
         """Forget ids of events that no channel delivers any more."""
@@ -107,5 +108,5 @@ class Inbox:
 def _is_new(connection: Connection, event_id: str, now: datetime) -> bool:
     """Keep the id, unless it is there: of several processes that try at once, one succeeds."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(EVENTS).values(id=event_id, at=now).on_conflict_do_nothing()
-    return connection.execute(statement).rowcount == 1
+    statement = dialect.insert(EVENTS).values(id=event_id, at=now).on_conflict_do_nothing().returning(EVENTS.c.id)
+    return connection.scalar(statement) is not None

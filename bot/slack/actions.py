@@ -52,6 +52,7 @@ from knowledge.verified import Source, source_of
 
 _log = logging.getLogger(__name__)
 _FOR_HR = "Only people of HR can do that; ask one of them."
+SHORTCUT = "correct_answer"
 _VOTE_SOURCE = f"{CHANNEL}:button"
 
 
@@ -88,6 +89,9 @@ async def submitted(desk: Desk, sent: Submission) -> None:
 
 async def shortcut(desk: Desk, pressed: Shortcut) -> None:
     """ "Correct this answer" on a message: HR writes their own."""
+    if pressed.callback != SHORTCUT:
+        _log.warning("a shortcut that nothing is known of: %s", pressed.callback[:40])
+        return
     post = await asyncio.to_thread(desk.posts.at, place(pressed.channel, pressed.ts))
     text = ""
     if post is None:

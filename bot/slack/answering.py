@@ -35,7 +35,8 @@ from config.settings import Audience
 _log = logging.getLogger(__name__)
 
 _MAX_TURNS = 20
-_MAX_ATTEMPTS = 3
+# A question whose answering ends the process each time is not tried for ever.
+_MAX_ATTEMPTS = 5
 _MENTION = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>")
 # Of these nobody else should read, although a policy answers them.
 _OWN_AFFAIR = re.compile(
@@ -109,6 +110,8 @@ async def answer_into(desk: Desk, question: Question, target: Place, task: Task,
     async def remember(ts: str) -> None:
         await asyncio.to_thread(desk.inbox.place, task.id, said_at(ts).model_dump_json())
 
+    if placed and not task.placeholder:
+        await remember(placed)
     delivery = Delivery(desk.client, target, remember, placed)
     if task.attempts >= _MAX_ATTEMPTS:
         await delivery.begin()
@@ -145,6 +148,24 @@ def _is_cancelled() -> bool:
     """Whether it is this task that is to end, not only the one that it waits for."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+async def apologise(desk: Desk, message: Message, task_id: str, text: str) -> None:
+    """Say that there will be no answer, in the message that was begun if there is one."""
+    begun = await asyncio.to_thread(desk.inbox.placeholder, task_id)
+    said = Said.model_validate_json(begun) if begun else None
+    target = (
+        Place(said.channel, said.thread_ts, message.user)
+        if said
+        else Place(message.channel, message.thread, message.user, message.team)
+    )
+
+    async def forget(_: str) -> None:
+        return None
+
+    delivery = Delivery(desk.client, target, forget, said.ts if said else "")
+    await delivery.begin()
+    await delivery.fail(text)
 
 
 async def record(desk: Desk, question: Question, answer: Answer, said: Said) -> None:

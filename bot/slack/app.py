@@ -37,7 +37,15 @@ from bot.inbox import Inbox, Task
 from bot.posts import Posts
 from bot.service import Ready
 from bot.slack.actions import clicked, shortcut, submitted
-from bot.slack.answering import Patience, answer_command, answer_message, is_question, refuse, too_many
+from bot.slack.answering import (
+    Patience,
+    answer_command,
+    answer_message,
+    apologise,
+    is_question,
+    refuse,
+    too_many,
+)
 from bot.slack.correcting import correct_by_reply, deleted, edited, is_correction, reacted
 from bot.slack.desk import Desk, place
 from bot.slack.home import home_opened
@@ -234,8 +242,13 @@ class SlackBot:
                 if tried + 1 < _TRIES:
                     await asyncio.sleep(2**tried)
             except Exception as error:  # the edge of a task: logged with an incident number, and not tried for ever
-                explain(error, desk.settings.company)
+                failure = explain(error, desk.settings.company)
+                if isinstance(incoming, Message):
+                    with suppress(*_TRANSIENT, LedgerError):
+                        await apologise(desk, incoming, task.id, failure.message)
                 break
+        else:
+            _log.error("Slack: given up: %s", task.kind)
         await asyncio.to_thread(desk.inbox.done, task.id)
 
     async def _carry_out(self, desk: Desk, task: Task, incoming: Incoming) -> None:
