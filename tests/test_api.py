@@ -286,6 +286,7 @@ async def test_page_and_health_answer_while_the_assistant_is_getting_ready(tmp_p
             "model": "fake-135m",
             "documents": 3,
             "chunks": 17,
+            "slack": "",
         }
     assert assistant.is_closed
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from config.errors import ConfigError
 from knowledge.embed import Embedder
-from knowledge.verified import CANDIDATES, QUESTION_SHARE
+from knowledge.verified import QUESTION_SHARE
 from trainer.records import Record, read_records, require
 from trainer.rows import HELD_OUT
 
@@ -36,6 +36,8 @@ _ANSWERED_TOO = "answered_too.jsonl"
 _ANSWERED_TOO_FIELDS = {"question": str, "stored": str}
 _SET = {"question": str, "correction": str, "same": list, "near": list}
 _WORDING = {"file": str, "question": str, "also": str, "answerable": bool, "quotes": list}
+# How many pairs a wording is shown against: more than are compared when serving, so that near ones are learned too.
+_NEAREST = 6
 # The share of drawn questions that are misspelt; the sets' own rewordings hold a misspelt one in five already.
 _MISSPELT_SAME = 0.1
 _MISSPELT_OTHER = 0.25
@@ -272,7 +274,7 @@ def asked_nearby(sets: Sequence[MatchingSet], embedder: Embedder) -> list[list[s
         near[:, ~is_other] = -1
         near[similar > NEARLY_SAME] = -1
         for text, row in zip(texts, near, strict=True):
-            for other in np.argsort(-row)[:CANDIDATES]:
+            for other in np.argsort(-row)[:_NEAREST]:
                 if row[other] > 0:
                     found[other].append(text)
     return found
