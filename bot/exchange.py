@@ -270,7 +270,11 @@ def _open(config: Path | None) -> Store:
 
 def _decide(config: Path | None, correction_id: str, step: Step) -> None:
     with closing(_open(config)) as store:
-        now = Ledger(store).decide(Decision(correction_id, step, "cli", is_hr=True))
+        ledger = Ledger(store)
+        named = [one.id for one in ledger.corrections() if one.id.startswith(correction_id)]
+        if len(named) > 1:
+            raise LedgerError(f"{len(named)} corrections begin with {correction_id}; write more of the id.")
+        now = ledger.decide(Decision(named[0] if named else correction_id, step, "cli", is_hr=True))
         if now:
             click.echo(_as_text(now))
 

@@ -248,6 +248,22 @@ async def test_home_shows_hr_what_awaits_them(slack: SlackServer, tmp_path: Path
         await slack.until(lambda: any(m.channel == f"D{ANA}" and QUOTED.text in m.text for m in slack.messages))
 
 
+async def test_a_verified_answer_whose_review_is_due_awaits_hr_until_it_is_confirmed(
+    slack: SlackServer, tmp_path: Path
+) -> None:
+    async with running(slack_settings(tmp_path, slack)) as bot:
+        answer = await slack.answer_to(await slack.say(ANA, QUESTION, mention=True))
+        await slack.shortcut(HR, answer, "correct_answer")
+        await slack.until(lambda: slack.views)
+        await slack.submit(HR, slack.views[0], text="Six days.", review_on="2020-01-01")
+        await slack.until(lambda: "look at again" in str(slack.homes.get(HR)))
+        (correction,) = bot.feedback.corrections(Status.LIVE)
+        await slack.click(HR, None, "confirm", correction.id)
+        await slack.until(lambda: "look at again" not in str(slack.homes[HR]))
+        (confirmed,) = bot.feedback.corrections(Status.LIVE)
+        assert confirmed.text == "Six days." and str(confirmed.review_on) > "2026"
+
+
 async def test_suggested_questions_stand_where_somebody_is_about_to_write(slack: SlackServer, tmp_path: Path) -> None:
     async with running(slack_settings(tmp_path, slack)):
         await slack.open_home(ANA, tab="messages")

@@ -28,6 +28,7 @@ from bot.slack.views import (
     APPROVE,
     APPROVE_ANSWER,
     ASSIGN,
+    CONFIRM,
     CORRECT,
     CORRECT_ANSWER,
     DOWN,
@@ -44,6 +45,7 @@ from bot.slack.views import (
     case_resolve_modal,
     correct_modal,
     down_modal,
+    in_a_year,
     talk_modal,
 )
 from bot.store import Interaction, Vote
@@ -192,6 +194,28 @@ async def _decide(desk: Desk, click: Click, step: Step) -> None:
 
 async def _approve_answer(desk: Desk, click: Click) -> None:
     await approve_answer(desk, click.value, click.user, click.happened_at)
+    await publish_home(desk, click.user)
+
+
+async def _confirm(desk: Desk, click: Click) -> None:
+    """A verified answer holds although something changed: it rests on its sections as they are now."""
+    known = await asyncio.to_thread(desk.feedback.correction, click.value)
+    snapshot = desk.ready.service.snapshot()
+    sources = filter(None, (source_of(snapshot, source.file, source.heading) for source in known.sources))
+    writing = Writing(
+        known.id,
+        known.interaction_id,
+        known.text,
+        person(click.user),
+        is_hr=True,
+        happened_at=click.happened_at,
+        question=known.question,
+        sources=tuple(sources),
+        audience=known.audience,
+        countries=known.countries,
+        review_on=in_a_year(date.today()) if known.review_on else None,
+    )
+    await asyncio.to_thread(desk.feedback.correct, writing)
     await publish_home(desk, click.user)
 
 
@@ -349,6 +373,7 @@ _FOR_HR_ALONE: dict[str, Callable[[Desk, Click], Awaitable[None]]] = {
     APPROVE: _approve,
     REJECT: _reject,
     APPROVE_ANSWER: _approve_answer,
+    CONFIRM: _confirm,
     CORRECT_ANSWER: _correct_answer,
     ASSIGN: _assign,
     REPLY: _reply_modal,

@@ -56,6 +56,7 @@ from bot.slack.incoming import (
     Edit,
     HomeOpened,
     Incoming,
+    Malformed,
     Message,
     Reaction,
     Shortcut,
@@ -216,7 +217,8 @@ class SlackBot:
         try:
             incoming = parse(body)
         except Unusable as reason:
-            _log.info("Slack: dropped: %s", reason)
+            level = logging.WARNING if isinstance(reason, Malformed) else logging.INFO
+            _log.log(level, "Slack: dropped: %s", reason)
             return
         if not await _is_wanted(self._desk, incoming):
             return

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 
-from bot.feedback import Status
+from bot.feedback import Correction, Status, verified_answer
 from bot.review import asked_by, numbers, unanswered, voted_down
 from bot.slack.desk import Desk, person
 from bot.slack.incoming import HomeOpened
 from bot.slack.views import HomeForHR, employee_home, hr_home
+from knowledge.verified import Doubt, doubt
 
 
 async def home_opened(desk: Desk, opened: HomeOpened) -> None:
@@ -45,4 +46,12 @@ def _waiting(desk: Desk) -> HomeForHR:
         unanswered=unanswered(desk.store),
         voted_down=voted_down(desk.store),
         suggestions=desk.feedback.corrections(Status.SUGGESTED)[::-1],
+        doubted=_doubted(desk),
     )
+
+
+def _doubted(desk: Desk) -> list[tuple[Correction, Doubt]]:
+    snapshot, today = desk.ready.service.snapshot(), date.today()
+    live = desk.feedback.corrections(Status.LIVE)
+    found = [(one, doubt(verified_answer(one), snapshot, today)) for one in live]
+    return [(one, why) for one, why in found if why]

@@ -23,6 +23,10 @@ class Unusable(Exception):
     """A payload that nothing is done about; the message says why, without anybody's text."""
 
 
+class Malformed(Unusable):
+    """A payload that is not as Slack documents it."""
+
+
 class _Incoming(BaseModel):
     """What all have in common."""
 
@@ -155,9 +159,9 @@ def parse(body: Mapping[str, Any]) -> Incoming:
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"]))
-        raise Unusable(f"malformed: {where}: {problem['type']}") from None
+        raise Malformed(f"malformed: {where}: {problem['type']}") from None
     except (KeyError, TypeError, AttributeError, IndexError, ValueError, OverflowError) as error:
-        raise Unusable(f"malformed: {type(error).__name__}") from None
+        raise Malformed(f"malformed: {type(error).__name__}") from None
 
 
 def stored(task: str) -> Incoming:

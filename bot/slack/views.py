@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from bot.feedback import Correction
 from bot.slack.reply import ASK_ALOUD, Block, actions, button, context, mrkdwn, sections
 from bot.store import Interaction
+from knowledge.verified import Doubt
 
 REASONS = {
     "wrong": "It is wrong",
@@ -23,7 +24,14 @@ REASONS = {
 }
 DOWN, CORRECT, TALK_MODAL, REPLY_MODAL, RESOLVE_MODAL = "down", "correct", "talk", "case_reply", "case_resolve"
 APPROVE, REJECT, APPROVE_ANSWER, CORRECT_ANSWER = "approve", "reject", "approve_answer", "correct_answer"
+CONFIRM = "confirm"
 ASSIGN, REPLY, RESOLVE = "case_assign", "case_reply", "case_resolve"
+
+_WHY = {
+    Doubt.CHANGED: "A section it rests on has changed.",
+    Doubt.EXPIRED: "A policy it rests on is past its review date.",
+    Doubt.DUE: "Its review date has come.",
+}
 
 _MAX_TEXT = 3_000  # Slack's limit for a text field
 _SHOWN = 5
@@ -42,7 +50,8 @@ class About(BaseModel):
 
 @dataclass(frozen=True)
 class HomeForHR:
-    """What awaits HR: today's numbers, what was not answered, what was voted down, what others suggest."""
+    """What awaits HR: today's numbers, what was not answered, what was voted down, what others suggest, and verified
+    answers that may no longer hold."""
 
     answered: int
     declined: int
@@ -51,6 +60,7 @@ class HomeForHR:
     unanswered: Sequence[Interaction]
     voted_down: Sequence[Interaction]
     suggestions: Sequence[Correction]
+    doubted: Sequence[tuple[Correction, Doubt]] = ()
 
 
 def down_modal(about: About) -> Block:
@@ -81,9 +91,14 @@ def correct_modal(about: About, interaction: Interaction, today: date) -> Block:
         ]
         field: Block = {"type": "checkboxes", "options": options, "initial_options": options}
         blocks.append(_input("sources", "It rests on", field))
-    review: Block = {"type": "datepicker", "initial_date": (today + timedelta(days=365)).isoformat()}
+    review: Block = {"type": "datepicker", "initial_date": in_a_year(today).isoformat()}
     blocks.append(_input("review_on", "Look at it again on", review))
     return _modal(CORRECT, about, "Correct this answer", "Give this answer", blocks)
+
+
+def in_a_year(today: date) -> date:
+    """When a verified answer is looked at again, unless HR says otherwise."""
+    return today + timedelta(days=365)
 
 
 def talk_modal(about: About) -> Block:
@@ -170,6 +185,12 @@ def hr_home(company: str, suggested_questions: Sequence[str], own: Sequence[Inte
         for suggested in waiting.suggestions[:_SHOWN]:
             blocks += sections(f"*{_line(suggested.question)}*\n{_line(suggested.text, 4)}")
             blocks.append(_approval(suggested))
+    if waiting.doubted:
+        blocks.append(_header("Verified answers to look at again"))
+        for verified, why in waiting.doubted[:_SHOWN]:
+            blocks += sections(f"*{_line(verified.question)}*\n{_line(verified.text, 4)}\n_{_WHY[why]}_")
+            holds = button("It still holds", CONFIRM, verified.id, "primary")
+            blocks.append(actions(holds, button("Correct", CORRECT_ANSWER, verified.interaction_id)))
     for title, answers in (("Voted down", waiting.voted_down), ("Not answered", waiting.unanswered)):
         if answers:
             blocks.append(_header(title))
@@ -179,7 +200,7 @@ def hr_home(company: str, suggested_questions: Sequence[str], own: Sequence[Inte
                 if not one.abstained:
                     buttons.append(button("It is right", APPROVE_ANSWER, one.id))
                 blocks.append(actions(*buttons))
-    if not (waiting.suggestions or waiting.voted_down or waiting.unanswered):
+    if not (waiting.suggestions or waiting.doubted or waiting.voted_down or waiting.unanswered):
         blocks += sections("Nothing awaits you.")
     return _home([*blocks, {"type": "divider"}, *_employee_blocks(company, suggested_questions, own)])
 
