@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -36,6 +36,7 @@ _SAID_OF = (POSTS, CASES, UNLINKS, CORRECTIONS, VOTES)
 # Shorter texts ("yes", "thanks") are found in any file, and lead to nobody.
 _TELLING_CHARS = 16
 _TRIES = 20
+_BATCH = 500  # databases limit how many ids one statement may name
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,23 @@ def erase_interaction(store: Store, settings: Settings, interaction_id: str) -> 
     """
     store.interaction(interaction_id)
     return _erase(store, settings, "interaction", interaction_id, [interaction_id])
+
+
+def forget_old(store: Store, keep_days: int) -> int:
+    """Erase answers older than that which nobody corrected, with all that was said of them; gives how many.
+
+    0 keeps everything. What is corrected stays: verified answers come of it.
+    """
+    if not keep_days:
+        return 0
+    before = datetime.now(UTC) - timedelta(days=keep_days)
+    old = INTERACTIONS.c.at < before
+    with store.writing() as connection:
+        kept = select(CORRECTIONS.c.interaction_id)
+        ids = list(connection.scalars(select(INTERACTIONS.c.id).where(old, INTERACTIONS.c.id.not_in(kept))))
+        for start in range(0, len(ids), _BATCH):
+            _delete(connection, ids[start : start + _BATCH], None)
+    return len(ids)
 
 
 def _erase(store: Store, settings: Settings, kind: str, what: str, answers: list[str]) -> Erased:

@@ -19,13 +19,14 @@ import uvicorn
 
 from bot.answer import answer
 from bot.assistant import Opened, open_assistant
+from bot.erase import forget_old
 from bot.feedback import Feedback
 from bot.history import fit_to_use
 from bot.ingest import ingest_visibly, keep_configured, summary
 from bot.service import Known, Service
 from bot.store import Store
 from bot.web.api import create_app, startup_of
-from config.errors import ConfigError
+from config.errors import ConfigError, QuantaHRError
 from config.settings import Settings, load_settings
 from knowledge.first_look import REMEMBERED_PASSAGES
 from knowledge.index import Snapshot
@@ -34,6 +35,7 @@ from knowledge.ingest import ingest
 _log = logging.getLogger(__name__)
 # Answers under way may take this long to end when the server is stopped.
 _FAREWELL_S = 10
+_A_DAY_S = 24 * 3600
 
 
 @click.command("serve")
@@ -66,6 +68,7 @@ async def start(settings: Settings, store: Store) -> Service:
             click.echo(f"  skipped {skipped.file}: {skipped.reason}", err=True)
         watch = asyncio.create_task(_watch(opened, settings))
         stack.push_async_callback(_stop, watch)
+        stack.push_async_callback(_stop, asyncio.create_task(_forget(store, settings.ledger.keep_days)))
         await asyncio.to_thread(lambda: opened.index.snapshot)
         await asyncio.to_thread(feedback.verified)
     except BaseException:
@@ -102,6 +105,17 @@ async def _watch(opened: Opened, settings: Settings) -> None:
         if report.has_changed:
             _log.warning("documents changed: %s", summary(report))
             await _remember(opened)
+
+
+async def _forget(store: Store, keep_days: int) -> None:
+    """Erase what has been kept for long enough, now and every day, until cancelled."""
+    while keep_days:
+        try:
+            if count := await asyncio.to_thread(forget_old, store, keep_days):
+                _log.warning("%d answers were kept for %d days and are erased", count, keep_days)
+        except QuantaHRError:
+            _log.exception("erasing old answers failed; it is tried again tomorrow")
+        await asyncio.sleep(_A_DAY_S)
 
 
 async def _remember(opened: Opened) -> None:

@@ -202,6 +202,11 @@ class LedgerSettings(Section):
         description="Under this key people become hashes: 64 hexadecimal digits; empty makes one and keeps it in "
         "`ledger.key` in data_dir.",
     )
+    keep_days: int = Field(
+        0,
+        ge=0,
+        description="Answers that nobody corrected are erased after so many days, with their votes; 0 keeps all.",
+    )
 
 
 class ServerSettings(Section):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,12 +14,12 @@ from sqlalchemy import select
 from bot.answer import Asker, Question, Turn
 from bot.cases import Cases, CaseStep
 from bot.cli import quantahr
-from bot.erase import erase_interaction, erase_person
+from bot.erase import erase_interaction, erase_person, forget_old
 from bot.exchange import export_to, import_from
 from bot.feedback import Ledger
 from bot.inbox import Inbox
 from bot.posts import Posts
-from bot.schema import CORRECTIONS, TABLES
+from bot.schema import CORRECTIONS, INTERACTIONS, TABLES
 from bot.store import Store, Vote, open_store
 from config.errors import LedgerError, UnknownInteraction
 from config.settings import LedgerSettings, Settings
@@ -156,6 +156,22 @@ def test_what_was_erased_is_in_no_byte_of_the_file(tmp_path: Path) -> None:
         reader.interaction("a1")
     reader.close()
     store.close()
+
+
+def test_what_was_kept_for_long_enough_goes_and_what_was_corrected_stays(store: Store) -> None:
+    long_ago = datetime.now(UTC) - timedelta(days=40)
+    with store.writing() as connection:
+        connection.execute(INTERACTIONS.update().values(at=long_ago))
+    store.record(Question("Who?", channel="slack"), an_answer("new"), BEN)
+    store.record(Question("Which?", channel="slack"), an_answer("old"), BEN)
+    with store.writing() as connection:
+        connection.execute(INTERACTIONS.update().where(INTERACTIONS.c.id == "old").values(at=long_ago))
+    store.vote(Vote("old", ANA, 5))
+    assert forget_old(store, 0) == 0
+    assert forget_old(store, 30) == 1
+    assert [store.interaction(kept).id for kept in ("a1", "a2", "new")] == ["a1", "a2", "new"]
+    with pytest.raises(UnknownInteraction):
+        store.interaction("old")
 
 
 def test_what_is_left_somewhere_is_said(tmp_path: Path) -> None:
