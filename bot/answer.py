@@ -281,6 +281,8 @@ def _search(
 
     settings = assistant.settings
     snapshot = assistant.snapshot()
+    # What may no longer hold is given with that word, or not at all.
+    matches = [match for match in matches if doubt(match.answer, snapshot, assistant.today()) is None]
     pool = retrieve(snapshot, search.text, vector, asker, settings.retrieval, assistant.today())
     pool = with_verified(pool, matches, search.text, snapshot.lexical)
     passages = assistant.reader.first_look.nearest(pool, vector, settings.retrieval.top_k)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,9 @@ import click
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import Connection, Date, DateTime, RowMapping, Table, insert, select
 
-from bot.feedback import Correction, Decision, Ledger, Status, Step
+from bot.feedback import Correction, Decision, Ledger, Status, Step, fold
 from bot.schema import CASES, CORRECTIONS, INTERACTIONS, POSTS, UNLINKS, VOTES
-from bot.store import Store, in_utc, open_store
+from bot.store import Store, in_utc, interaction_of, open_store
 from config.errors import LedgerError
 from config.settings import load_settings
 
@@ -105,17 +105,23 @@ def import_command(config: Path | None, file: Path) -> None:
 
 def export_to(store: Store, file: Path) -> int:
     """Write the whole ledger, oldest first; gives the number of lines. A file is there whole or not at all."""
+    if store.file and file.resolve().parent == store.file.resolve().parent and file.name.startswith("ledger."):
+        raise LedgerError(f"{file} is the ledger's own; name another file.")
     part = file.with_name(f"{file.name}.part")
     count = 0
     try:
+        part.unlink(missing_ok=True)
+        part.touch(mode=0o600)
         with part.open("w", encoding="utf-8") as lines, store.reading() as connection:
             for record in _records(connection):
                 lines.write(json.dumps(record, ensure_ascii=False, sort_keys=True) + "\n")
                 count += 1
         part.replace(file)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise LedgerError(f"{file} cannot be written ({error.strerror}); name another place.") from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
     return count
 
 
@@ -133,7 +139,7 @@ def import_from(store: Store, file: Path) -> tuple[int, int]:
                     continue
                 try:
                     is_new = _add(connection, store, line)
-                except (ValueError, TypeError, KeyError, AttributeError) as error:
+                except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
                     raise LedgerError(
                         f"{file}, line {number}: {_problem(error)}; mend it, nothing was imported."
                     ) from error
@@ -160,7 +166,13 @@ def _records(connection: Connection) -> Iterator[dict[str, object]]:
 
 
 def _add(connection: Connection, store: Store, line: str) -> bool:
+    if len(line) > _MAX_LINE:
+        raise ValueError(f"it is longer than {_MAX_LINE:,} characters")
     record = json.loads(line)
+    line.encode()  # half a surrogate pair can be kept, but never written again
+    json.dumps(record, ensure_ascii=False).encode()
+    if "\0" in json.dumps(record, ensure_ascii=False) or "\\u0000" in line:
+        raise ValueError("it holds a NUL character")
     if not isinstance(record, dict):
         raise ValueError("it is no JSON object")
     if not (tables := [table for table in (INTERACTIONS, *_SAID_OF) if _key(table) in record]):
@@ -176,7 +188,21 @@ def _add(connection: Connection, store: Store, line: str) -> bool:
         rows = record.get(_key(table)) or []
         for row in [rows] if isinstance(rows, dict) else rows:
             connection.execute(insert(table).values(_typed(table, row)))
+    _read_back(connection, record)
     return True
+
+
+def _read_back(connection: Connection, record: Mapping[str, Any]) -> None:
+    """Whether what was inserted can be read; raises what reading raises, so that it is undone."""
+    if "interaction" in record:
+        query = select(INTERACTIONS).where(INTERACTIONS.c.id == record["interaction"]["id"])
+        interaction_of(connection.execute(query).mappings().one())
+    for step in record.get(CORRECTIONS.name) or ():
+        fold(
+            connection.execute(select(CORRECTIONS).where(CORRECTIONS.c.correction_id == step["correction_id"]))
+            .mappings()
+            .all()
+        )
 
 
 def _is_known(connection: Connection, table: Table, record: Mapping[str, Any]) -> bool:
@@ -247,7 +273,7 @@ def _typed(table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
             raise ValueError(f"'{name}' is no column of {table.name}")
         kind = table.c[name].type
         if isinstance(kind, DateTime) and value is not None:
-            value = datetime.fromisoformat(value)
+            value = in_utc(datetime.fromisoformat(value))
         elif isinstance(kind, Date) and value is not None:
             value = date.fromisoformat(value)
         typed[name] = value

@@ -11,6 +11,7 @@ approves it, and waits again when they change it.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -28,8 +29,10 @@ from knowledge.embed import Embedder
 from knowledge.index import Snapshot
 from knowledge.verified import NONE_VERIFIED, Source, VerifiedAnswer, VerifiedIndex, make_verified_index, source_of
 
+_log = logging.getLogger(__name__)
 _AUDIENCES = list(Audience)
 MAX_CHARS = 4_000
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class Step(StrEnum):
@@ -90,7 +93,8 @@ class Decision:
 
 @dataclass(frozen=True)
 class Correction:
-    """A correction or suggestion as it stands. `id` and `owner` are hashes; `written_at` is of the text it has now."""
+    """A correction or suggestion as it stands. `id` and `owner` are hashes; `written_at` is of the text it has now, and
+    `live_since` when HR stood behind that last."""
 
     id: str
     interaction_id: str
@@ -103,6 +107,7 @@ class Correction:
     audience: Audience = Audience.ALL
     countries: tuple[str, ...] = ()
     review_on: date | None = None
+    live_since: datetime = _NEVER
 
 
 class Ledger:
@@ -142,6 +147,14 @@ class Ledger:
             return found
         raise _unknown(correction_id)
 
+    def live_for(self, interaction_id: str) -> Correction | None:
+        """What HR stands behind in place of one answer; None where that is the answer itself or nothing."""
+        with self._store.reading() as connection:
+            query = select(CORRECTIONS.c.correction_id).where(CORRECTIONS.c.interaction_id == interaction_id).distinct()
+            found = [_find(connection, name) for name in connection.scalars(query).all()]
+        live = [one for one in found if one and one.status is Status.LIVE]
+        return max(live, key=lambda one: one.live_since, default=None)
+
     def find(self, correction_id: str) -> Correction | None:
         """The same; None where there is none."""
         with self._store.reading() as connection:
@@ -159,7 +172,7 @@ class Ledger:
         now = datetime.now(UTC)
         return {
             "at": now,
-            "happened_at": happened_at or now,
+            "happened_at": happened_at.astimezone(UTC) if happened_at else now,
             "correction_id": self._name(correction_id),
             "step": step.value,
             "interaction_id": interaction_id,
@@ -215,7 +228,7 @@ class Feedback(Ledger):
                 return
             if vote.ideal_response.strip():
                 self._write(connection, written)
-            elif vote.rating == 0 and _find(connection, self._name(written.id)):
+            elif vote.rating == 0 and ":reaction:" not in vote.source and _find(connection, self._name(written.id)):
                 row = self._step(written.id, Step.WITHDRAW, vote.interaction_id, vote.person, vote.happened_at)
                 connection.execute(insert(CORRECTIONS).values(row | _no_text(is_hr)))
 
@@ -283,10 +296,16 @@ class Feedback(Ledger):
         if sources is None:
             places = dict.fromkeys((citation.file, citation.heading) for citation in cited)
             sources = tuple(filter(None, (source_of(snapshot, file, heading) for file, heading in places)))
-        files = {source.file for source in sources}
+        # Choosing fewer sources does not make it known to more people: all that was cited counts.
+        files = {source.file for source in sources} | {citation.file for citation in cited}
         policies = [chunk.metadata for chunk in snapshot.chunks if chunk.file in files]
-        audience = max((policy.audience for policy in policies), key=_AUDIENCES.index, default=answered.asker.audience)
+        audiences = [policy.audience for policy in policies]
         countries = tuple(sorted({country for policy in policies for country in policy.countries}))
+        if not files or files - {chunk.file for chunk in snapshot.chunks}:
+            # Nothing was found, or what was cited is another verified answer: it is for people like the asker.
+            audiences.append(answered.asker.audience)
+            countries = countries or ((answered.asker.country,) if answered.asker.country and files else ())
+        audience = max(audiences, key=_AUDIENCES.index)
         if answered.asker.country in countries:
             countries = (str(answered.asker.country),)
         return (
@@ -315,7 +334,7 @@ def _answered(connection: Connection, interaction_id: str) -> Interaction:
 
 
 def _find(connection: Connection, correction_id: str) -> Correction | None:
-    return _fold(connection.execute(_steps().where(CORRECTIONS.c.correction_id == correction_id)).mappings().all())
+    return fold(connection.execute(_steps().where(CORRECTIONS.c.correction_id == correction_id)).mappings().all())
 
 
 def _read(connection: Connection, correction_id: str) -> Correction:
@@ -332,8 +351,13 @@ def _fold_all(connection: Connection) -> list[Correction]:
     steps: dict[str, list[RowMapping]] = {}
     for row in connection.execute(_steps()).mappings():
         steps.setdefault(row["correction_id"], []).append(row)
-    found = filter(None, map(_fold, steps.values()))
-    return sorted(found, key=lambda correction: correction.written_at)
+    found = []
+    for name, rows in steps.items():
+        try:
+            found.append(fold(rows))
+        except (ValueError, TypeError, KeyError):  # one spoilt row must not keep everybody from an answer
+            _log.exception("the correction %s in the ledger cannot be read", name[:12])
+    return sorted(filter(None, found), key=lambda correction: correction.written_at)
 
 
 def _steps() -> Select[tuple[object, ...]]:
@@ -345,17 +369,19 @@ class _Folding:
     """A correction while its steps are gone through."""
 
     status: Status = Status.SUGGESTED
+    since: datetime = _NEVER
     written: RowMapping | None = None
     owner: str = ""
 
 
-def _fold(steps: Iterable[RowMapping]) -> Correction | None:
+def fold(steps: Iterable[RowMapping]) -> Correction | None:
     """What the steps of one correction, in order, make of it; None where no text is among them.
 
     A text of somebody else's than HR's waits for HR, whatever was decided about the one before.
     """
     now = _Folding()
     for row in steps:
+        before = now.status
         match Step(row["step"]):
             case Step.WRITE:
                 is_same = now.written is not None and now.written["text"] == row["text"]
@@ -371,6 +397,8 @@ def _fold(steps: Iterable[RowMapping]) -> Correction | None:
                 now.status = Status.REJECTED
             case Step.WITHDRAW:
                 now.status = Status.WITHDRAWN
+        if now.status is Status.LIVE and (before is not Status.LIVE or row["step"] == Step.WRITE):
+            now.since = in_utc(row["happened_at"])
     written = now.written
     if written is None:
         return None
@@ -386,16 +414,15 @@ def _fold(steps: Iterable[RowMapping]) -> Correction | None:
         audience=Audience(written["audience"]),
         countries=tuple(written["countries"]),
         review_on=written["review_on"],
+        live_since=now.since,
     )
 
 
 def _live(corrections: Sequence[Correction], refused: dict[str, tuple[str, ...]]) -> list[VerifiedAnswer]:
     """The verified answers: of the live corrections of one answer only the last, oldest first."""
-    last = {one.interaction_id: one for one in corrections if one.status is Status.LIVE}
-    return [
-        replace(verified_answer(one), not_for=refused.get(one.id, ()))
-        for one in sorted(last.values(), key=lambda one: one.written_at)
-    ]
+    live = sorted((one for one in corrections if one.status is Status.LIVE), key=lambda one: one.live_since)
+    last = {one.interaction_id: one for one in live}
+    return [replace(verified_answer(one), not_for=refused.get(one.id, ())) for one in live if one in last.values()]
 
 
 def verified_answer(correction: Correction) -> VerifiedAnswer:
@@ -403,7 +430,7 @@ def verified_answer(correction: Correction) -> VerifiedAnswer:
     return VerifiedAnswer(
         question=correction.question,
         text=correction.text,
-        verified_on=correction.written_at.date(),
+        verified_on=correction.live_since.date(),
         audience=correction.audience,
         countries=correction.countries,
         correction_id=correction.id,
@@ -423,7 +450,10 @@ def _unlinked(connection: Connection) -> dict[str, tuple[str, ...]]:
 
 def _version(connection: Connection) -> tuple[int, ...]:
     """Changes with every correction, unlinking and erasure."""
+    # The count as well: on a server, of two transactions the one with the lower id may be seen later.
     newest = [
-        select(func.coalesce(func.max(table.c.id), 0)).scalar_subquery() for table in (CORRECTIONS, UNLINKS, ERASURES)
+        select(measure).scalar_subquery()
+        for table in (CORRECTIONS, UNLINKS, ERASURES)
+        for measure in (func.coalesce(func.max(table.c.id), 0), func.count(table.c.id))
     ]
     return tuple(connection.execute(select(*newest)).one())

@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bot.schema import EVENTS, INBOX
@@ -45,20 +45,21 @@ class Inbox:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def take(self, event_id: str, kind: str = "", payload: str = "") -> bool:
-        """Take an event, with work to do if `kind` says which; False when it was taken before.
+    def take(self, event_id: str, kind: str = "", payload: str = "") -> str:
+        """Take an event, with work to do if `kind` says which; gives the task's id, empty when it was taken before.
 
         Raises:
             LedgerError: It could not be kept, so it must not be acknowledged.
         """
         now = datetime.now(UTC)
+        task_id = self._store.hash(event_id)  # a channel's names of messages lead to people
         with self._store.writing() as connection:
-            if not _is_new(connection, event_id, now):
-                return False
+            if not _is_new(connection, task_id, now):
+                return ""
             if kind:
                 sealed = self._store.seal(payload)
-                connection.execute(insert(INBOX).values(id=event_id, at=now, kind=kind, sealed=sealed))
-            return True
+                connection.execute(insert(INBOX).values(id=task_id, at=now, kind=kind, sealed=sealed))
+        return task_id
 
     def begin(self, task_id: str) -> None:
         """Count a try."""
@@ -77,28 +78,28 @@ class Inbox:
         """What was promised and not done, oldest first."""
         with self._store.reading() as connection:
             rows = connection.execute(select(INBOX).order_by(INBOX.c.at, INBOX.c.id)).mappings().all()
-        return [
-            Task(
-                id=row["id"],
-                kind=row["kind"],
-                payload=self._store.unseal(row["sealed"]),
-                placeholder=self._store.unseal(row["placeholder"]) if row["placeholder"] else "",
-                attempts=row["attempts"],
-                at=in_utc(row["at"]),
-            )
-            for row in rows
-        ]
+        return [self._task(row) for row in rows]
 
-    def placeholder(self, task_id: str) -> str:
-        """Where the answer to a task will appear; empty where that is nowhere yet."""
+    def task(self, task_id: str) -> Task | None:
+        """One task as it stands; None when it is done."""
         with self._store.reading() as connection:
-            sealed = connection.scalar(select(INBOX.c.placeholder).where(INBOX.c.id == task_id))
-        return self._store.unseal(sealed) if sealed else ""
+            row = connection.execute(select(INBOX).where(INBOX.c.id == task_id)).mappings().one_or_none()
+        return self._task(row) if row else None
 
     def forget_old(self) -> None:
         """Forget ids of events that no channel delivers any more."""
         with self._store.writing() as connection:
             connection.execute(delete(EVENTS).where(EVENTS.c.at < datetime.now(UTC) - _REMEMBERED))
+
+    def _task(self, row: RowMapping) -> Task:
+        return Task(
+            id=row["id"],
+            kind=row["kind"],
+            payload=self._store.unseal(row["sealed"]),
+            placeholder=self._store.unseal(row["placeholder"]) if row["placeholder"] else "",
+            attempts=row["attempts"],
+            at=in_utc(row["at"]),
+        )
 
     def _set(self, task_id: str, **values: object) -> None:
         with self._store.writing() as connection:

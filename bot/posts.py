@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, insert, select
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from bot.schema import POSTS
 from bot.store import Store
@@ -43,8 +44,8 @@ class Posts:
             "sealed": self._store.seal(address),
         }
         with self._store.writing() as connection:
-            if connection.scalar(select(POSTS.c.id).where(POSTS.c.place == row["place"])) is None:
-                connection.execute(insert(POSTS).values(row))
+            dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+            connection.execute(dialect.insert(POSTS).values(row).on_conflict_do_nothing())
 
     def at(self, place: str) -> Post | None:
         """What was said in a message; None where it is none of ours."""

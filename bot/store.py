@@ -42,7 +42,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from bot.answer import Answer, Asker, Citation, Question, Route, Timings, Turn
 from bot.engine import Message
 from bot.schema import INTERACTIONS, VOTES
-from config.errors import ConfigError, LedgerError, UnknownInteraction
+from config.errors import ConfigError, LedgerBusy, LedgerError, UnknownInteraction
 from config.settings import Audience, LedgerSettings
 
 BUSY_TIMEOUT_MS = 10_000  # another process may be writing; writes here take about a millisecond
@@ -124,12 +124,13 @@ def open_store(data_dir: Path, ledger: LedgerSettings | None = None) -> Store:
         data_dir.mkdir(parents=True, exist_ok=True)
         # Creating tables and switching to WAL cannot be raced in SQLite without errors, nor can writing the key.
         with _alone(data_dir / "ledger.lock"):
-            key = _given_key(settings) or _key(data_dir / "ledger.key")
             if not url:
                 file.touch(mode=0o600)
             engine = _engine(url or f"sqlite:///{file}")
             with _writer(engine).begin() as connection:
                 _bring_up_to_date(connection, where)
+                is_new = connection.scalar(select(INTERACTIONS.c.id).limit(1)) is None
+            key = _given_key(settings) or _key(data_dir / "ledger.key", is_new=is_new)
     except OSError as error:
         raise LedgerError(
             f"The ledger in {data_dir} cannot be opened ({error.strerror}); set data_dir to a writable folder."
@@ -184,7 +185,7 @@ class Store:
             "incorrect_points": "" if is_sensitive else vote.incorrect_points,
             "ideal_response": "" if is_sensitive else vote.ideal_response,
             "source": vote.source,
-            "happened_at": vote.happened_at,
+            "happened_at": vote.happened_at.astimezone(UTC) if vote.happened_at else None,
         }
         connection.execute(insert(VOTES).values(row))
         return Route(route)
@@ -232,7 +233,7 @@ class Store:
 
     def hash(self, name: str) -> str:
         """A person or place as the ledger knows it: 64 hexadecimal digits that lead nowhere without the key."""
-        return hmac.new(self._key, name.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._key, name.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
     def seal(self, text: str) -> str:
         """Text that only this key opens again."""
@@ -262,7 +263,7 @@ class Store:
             with self._engine.begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
-            raise LedgerError(f"The ledger cannot be read ({_cause(error)}); check the disk and data_dir.") from error
+            raise LedgerBusy(f"The ledger cannot be read ({_cause(error)}); check the disk and data_dir.") from error
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -277,9 +278,7 @@ class Store:
         except IntegrityError as error:
             raise LedgerError("That is in the ledger already; every answer needs an id of its own.") from error
         except SQLAlchemyError as error:
-            raise LedgerError(
-                f"The ledger cannot be written ({_cause(error)}); check the disk and data_dir."
-            ) from error
+            raise LedgerBusy(f"The ledger cannot be written ({_cause(error)}); check the disk and data_dir.") from error
 
 
 def interaction_row(question: Question, answer: Answer, person: str) -> dict[str, object]:
@@ -455,14 +454,21 @@ def _given_key(settings: LedgerSettings) -> bytes:
     return key
 
 
-def _key(file: Path) -> bytes:
-    """Read the key, or make one. Called with the lock held."""
+def _key(file: Path, *, is_new: bool) -> bytes:
+    """Read the key, or make one for a ledger that is new. Called with the lock held."""
     if not file.exists():
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        if not is_new:
+            raise LedgerError(
+                f"{file} is missing, and the ledger beside it was made with it; restore it from a backup."
+            )
+        part = file.with_suffix(".key.part")
+        part.unlink(missing_ok=True)
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as handle:
             handle.write(secrets.token_hex(KEY_BYTES) + "\n")
             handle.flush()
             os.fsync(handle.fileno())
+        part.replace(file)
     try:
         key = bytes.fromhex(file.read_text(encoding="ascii"))
     except ValueError as error:

@@ -9,6 +9,7 @@
     ├── ModelError           a model file is missing, corrupt or will not load
     ├── TrainingError        a part could not be trained to its end
     ├── LedgerError          the ledger cannot be opened, read or written
+    │   ├── LedgerBusy          it cannot be read or written now; what is tried later may succeed
     │   ├── UnknownInteraction  no such answer was ever recorded
     │   ├── UnknownCorrection   no such correction was ever written, or it is not theirs to decide about
     │   ├── UnknownCase         no such case was ever opened
@@ -56,6 +57,10 @@ class TrainingError(QuantaHRError):
 
 class LedgerError(QuantaHRError):
     """The ledger of answers, votes and corrections cannot be opened, read or written."""
+
+
+class LedgerBusy(LedgerError):
+    """The ledger cannot be read or written now: it is locked, its disk is full, or its server is away."""
 
 
 class UnknownInteraction(LedgerError):

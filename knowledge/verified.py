@@ -207,7 +207,7 @@ def doubt(answer: VerifiedAnswer, snapshot: Snapshot, today: date) -> Doubt | No
         return Doubt.CHANGED
     files = {source.file for source in answer.sources}
     ends = [chunk.metadata.review_by for chunk in snapshot.chunks if chunk.file in files and chunk.metadata.review_by]
-    if any(end < today for end in ends):
+    if any(answer.verified_on <= end < today for end in ends):  # not what HR confirmed after that day
         return Doubt.EXPIRED
     return Doubt.DUE if answer.review_on and answer.review_on <= today else None
 

@@ -19,14 +19,14 @@ from bot.exchange import export_to, import_from
 from bot.feedback import Ledger
 from bot.inbox import Inbox
 from bot.posts import Posts
-from bot.schema import CORRECTIONS, INTERACTIONS, TABLES
+from bot.schema import CASES, CORRECTIONS, INTERACTIONS, TABLES
 from bot.store import Store, Vote, open_store
 from config.errors import LedgerError, UnknownInteraction
 from config.settings import LedgerSettings, Settings
 from tests.test_store import an_answer
 
 ANA, BEN, HR = "slack:UANA", "slack:UBEN", "slack:UHR"
-PRIVATE = "How do I hide my second job from you?"
+PRIVATE = "How do I hide my second job & its pay from you?"
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def store(tmp_path: Path, ledger: LedgerSettings) -> Iterator[Store]:
 def fill(store: Store) -> None:
     """Two answers, and something of every kind that can be said of one."""
     store.record(Question(PRIVATE, Asker(country="GB"), "slack"), an_answer("a1"), ANA)
-    thread = (Turn("user", f"<@UBOT> {PRIVATE}"), Turn("bot", "You may not."))
+    thread = (Turn("user", f"<@UBOT>  {PRIVATE.replace(' & ', ' &amp; ')}"), Turn("bot", "You may not."))
     store.record(Question("And on Sundays?", channel="slack", history=thread), an_answer("a2"), BEN)
     store.vote(Vote("a1", ANA, 1, reason="this is no answer to my question", source="slack:button"))
     store.vote(Vote("a2", ANA, 5))
@@ -91,6 +91,13 @@ def test_what_is_exported_and_imported_is_the_same_to_the_byte(store: Store, tmp
     other.close()
 
 
+def test_the_ledger_s_own_files_are_not_written_over(store: Store, tmp_path: Path) -> None:
+    if store.file:
+        with pytest.raises(LedgerError, match="ledger's own"):
+            export_to(store, store.file)
+    assert store.interaction("a1").question == PRIVATE
+
+
 def test_lines_of_other_tools_are_taken(tmp_path: Path) -> None:
     file = tmp_path / "interactions.jsonl"
     nested = {"question": "How long?", "response": "Six days.", "feedback": {"rating": 2, "incorrect_points": "six"}}
@@ -112,6 +119,10 @@ def test_lines_of_other_tools_are_taken(tmp_path: Path) -> None:
         ('{"question": "Who?"}', "answer"),
         ('{"question": "Who?", "answer": "HR", "rating": 9}', "rating"),
         ('{"interaction": {"id": "z", "colour": "red"}}', "'colour' is no column"),
+        ("[" * 100_000, "not as expected"),
+        ('{"votes": []}', "not as expected"),
+        ('{"question": "Who\\ud800?", "answer": "HR"}', "surrogates"),
+        ('{"question": "Who\\u0000?", "answer": "HR"}', "NUL"),
     ],
 )
 def test_a_wrong_line_is_named_and_nothing_is_imported(tmp_path: Path, line: str, said: str) -> None:
@@ -136,11 +147,26 @@ def test_a_person_is_gone_from_every_row_and_file(store: Store, tmp_path: Path) 
     left = everything(store)
     assert PRIVATE not in left
     assert "second job" not in left and "another matter" not in left and "no answer to my question" not in left
-    assert [task.id for task in Inbox(store).open_tasks()] == ["e2"]
+    assert ["mine" in task.payload for task in Inbox(store).open_tasks()] == [True]
     assert [one.interaction_id for one in Ledger(store).corrections()] == ["a2"]
     with pytest.raises(UnknownInteraction):
         store.interaction("a1")
-    assert store.interaction("a2").question == "And on Sundays?"
+    kept = store.interaction("a2")
+    assert kept.question == "And on Sundays?" and [turn.text for turn in kept.history] == ["You may not."]
+
+
+def test_what_another_person_asked_in_the_same_words_stays_theirs(store: Store, tmp_path: Path) -> None:
+    store.record(Question(PRIVATE, channel="slack"), an_answer("a3"), BEN)
+    erased = erase_person(store, Settings(data_dir=tmp_path / "data"), ANA)
+    assert erased.left_in == () and store.interaction("a3").question == PRIVATE
+
+
+def test_hr_s_steps_in_others_cases_stay_without_a_name(store: Store, tmp_path: Path) -> None:
+    erase_person(store, Settings(data_dir=tmp_path / "data"), HR)
+    with store.reading() as connection:
+        left = repr([connection.execute(select(table)).all() for table in (CORRECTIONS, CASES)])
+    assert store.hash(HR) not in left
+    assert [one.status.value for one in Ledger(store).corrections()] == ["live", "live"]
 
 
 def test_what_was_erased_is_in_no_byte_of_the_file(tmp_path: Path) -> None:

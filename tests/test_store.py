@@ -237,6 +237,7 @@ def test_a_ledger_of_the_first_version_keeps_what_it_holds(tmp_path: Path) -> No
     old = sqlite3.connect(tmp_path / "ledger.sqlite")
     old.executescript(FIRST_LEDGER)
     old.close()
+    (tmp_path / "ledger.key").write_text("ab" * 32)
     store = open_store(tmp_path)
     kept = store.interaction("a1")
     assert (kept.question, kept.asker, kept.passages, kept.verified_by) == ("How many days?", Asker(), (), "")
@@ -274,3 +275,12 @@ def test_what_another_key_sealed_is_not_opened(tmp_path: Path) -> None:
         ours.unseal(theirs.seal("slack:D1"))
     ours.close()
     theirs.close()
+
+
+def test_a_lost_key_is_not_silently_replaced(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store.record(QUESTION, an_answer(), "web:ana")
+    store.close()
+    (tmp_path / "ledger.key").unlink()
+    with pytest.raises(LedgerError, match="restore it from a backup"):
+        open_store(tmp_path)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import secrets
 from collections import defaultdict, deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
@@ -25,7 +26,7 @@ from bot.answer import Answer, Asker, Question, Turn
 from bot.follow import Waiting, explain, follow, keep
 from bot.inbox import Task
 from bot.replies import busy_reply, failure_reply
-from bot.slack.deliver import Delivery, Place
+from bot.slack.deliver import LOOKING, Delivery, Place
 from bot.slack.desk import CHANNEL, Desk, Said, person, place
 from bot.slack.incoming import Command, Message
 from bot.slack.reply import Reply, answer_reply, plain
@@ -35,6 +36,7 @@ from config.settings import Audience
 _log = logging.getLogger(__name__)
 
 _MAX_TURNS = 20
+_MAX_QUESTION = 2_000
 # A question whose answering ends the process each time is not tried for ever.
 _MAX_ATTEMPTS = 5
 _MENTION = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>")
@@ -90,11 +92,11 @@ async def answer_message(desk: Desk, message: Message, task: Task) -> None:
     if task.placeholder:
         begun = Said.model_validate_json(task.placeholder)
         target, placed = Place(begun.channel, begun.thread_ts, message.user, message.team), begun.ts
-    elif task.attempts:
-        placed = await _left_behind(desk, target, message.ts)
     elif message.channel_type != "im" and await _is_own_affair(desk, text):
         target = await _direct(desk, message.user, text)
         await desk.client.chat_postMessage(channel=message.channel, thread_ts=message.thread, text=_OWN_AFFAIR_REPLY)
+    elif task.attempts:
+        placed = await _left_behind(desk, target, message.ts)
     is_private = message.channel_type == "im" or target.channel != message.channel
     history = await _history(desk, message) if message.thread_ts and target.channel == message.channel else ()
     asker = await desk.people.asker(message.user, is_private=is_private)
@@ -114,8 +116,10 @@ async def answer_into(desk: Desk, question: Question, target: Place, task: Task,
         await remember(placed)
     delivery = Delivery(desk.client, target, remember, placed)
     if task.attempts >= _MAX_ATTEMPTS:
+        incident_id = secrets.token_hex(4)
+        _log.error("given up after %d tries: incident %s", task.attempts, incident_id)
         await delivery.begin()
-        await delivery.fail(failure_reply(desk.settings.company, task.id[-8:]))
+        await delivery.fail(failure_reply(desk.settings.company, incident_id))
         return
     if placed and (said := await asyncio.to_thread(desk.posts.at, place(target.channel, placed))):
         recorded = await asyncio.to_thread(desk.store.interaction, said.interaction_id)
@@ -152,8 +156,8 @@ def _is_cancelled() -> bool:
 
 async def apologise(desk: Desk, message: Message, task_id: str, text: str) -> None:
     """Say that there will be no answer, in the message that was begun if there is one."""
-    begun = await asyncio.to_thread(desk.inbox.placeholder, task_id)
-    said = Said.model_validate_json(begun) if begun else None
+    task = await asyncio.to_thread(desk.inbox.task, task_id)
+    said = Said.model_validate_json(task.placeholder) if task and task.placeholder else None
     target = (
         Place(said.channel, said.thread_ts, message.user)
         if said
@@ -226,6 +230,11 @@ async def refuse(desk: Desk, message: Message, text: str) -> None:
         )
 
 
+async def say_to(command: Command, text: str) -> None:
+    """Say something to whoever typed a command, and to nobody else."""
+    await AsyncWebhookClient(command.response_url).send(text=text, response_type="ephemeral")
+
+
 def too_many(desk: Desk) -> str:
     """What somebody is told who asks when the queue is full."""
     return busy_reply(desk.settings.company)
@@ -261,7 +270,7 @@ def _ahead(position: int) -> str:
 
 def _text(desk: Desk, message: Message) -> str:
     """What was asked: without the mention, and as it was typed."""
-    return " ".join(plain(message.text.replace(f"<@{desk.bot_user}>", " ")).split())
+    return " ".join(plain(message.text.replace(f"<@{desk.bot_user}>", " ")).split())[:_MAX_QUESTION]
 
 
 async def _is_own_affair(desk: Desk, text: str) -> bool:
@@ -298,15 +307,16 @@ async def _history(desk: Desk, message: Message) -> tuple[Turn, ...]:
 
 
 async def _left_behind(desk: Desk, target: Place, after: str) -> str:
-    """Our message in the thread that holds no answer: a process was killed before it could remember it."""
+    """Our empty message in the thread that no task knows: a process was killed before it could remember it."""
     try:
         page = await desk.client.conversations_replies(channel=target.channel, ts=target.thread_ts, oldest=after)
     except SlackClientError:
         return ""
+    promised = {task.placeholder for task in await asyncio.to_thread(desk.inbox.open_tasks)}
     for one in page["messages"]:
         ts = str(one["ts"])
-        is_later = one.get("user") == desk.bot_user and float(ts) > float(after)
-        if is_later and await asyncio.to_thread(desk.posts.at, place(target.channel, ts)) is None:
+        is_empty = one.get("user") == desk.bot_user and one.get("text", "") in ("", LOOKING)
+        if is_empty and float(ts) > float(after) and not any(f'"{ts}"' in other for other in promised):
             return ts
     return ""
 

@@ -44,6 +44,7 @@ from bot.slack.answering import (
     apologise,
     is_question,
     refuse,
+    say_to,
     too_many,
 )
 from bot.slack.correcting import correct_by_reply, deleted, edited, is_correction, reacted
@@ -68,13 +69,15 @@ from bot.slack.incoming import (
 )
 from bot.slack.people import People
 from bot.web.metrics import Metrics
-from config.errors import ConfigError, LedgerError
+from config.errors import ConfigError, LedgerBusy, LedgerError
 from config.settings import Settings
 
 _log = logging.getLogger(__name__)
 _ANY = re.compile(".*", re.DOTALL)
-_TRANSIENT = (SlackClientError, aiohttp.ClientError, OSError, TimeoutError)
-_TRIES = 3
+_TRANSIENT = (SlackClientError, aiohttp.ClientError, OSError, TimeoutError, LedgerBusy)
+# Tried again after 1, 2, 4 … 64 seconds: a short outage loses nothing, and a restart goes on with what is left.
+_TRIES = 8
+_PATIENCE = "That is a lot of questions in one minute; please wait a moment and ask again."
 _WATCH_S = 1.0
 # Of the socket; the library looks for a dead one as often.
 _PING_S = 5.0
@@ -156,8 +159,7 @@ class SlackBot:
         while True:
             try:
                 if self._desk is None:
-                    self._desk = await self._open_desk(ready)
-                    await self._resume(self._desk)
+                    await self._resume(await self._open_desk(ready))
                 if self._settings.slack.mode == "socket":
                     await self._connect()
                 self.problem = ""
@@ -202,7 +204,9 @@ class SlackBot:
 
     async def _resume(self, desk: Desk) -> None:
         await asyncio.to_thread(desk.inbox.forget_old)
-        for task in await asyncio.to_thread(desk.inbox.open_tasks):
+        tasks = await asyncio.to_thread(desk.inbox.open_tasks)
+        self._desk = desk  # from here on events are taken
+        for task in tasks:
             _log.info("Slack: going on with %s", task.kind)
             self._spawn(desk, task, stored(task.payload))
 
@@ -223,8 +227,8 @@ class SlackBot:
         if not await _is_wanted(self._desk, incoming):
             return
         payload = incoming.model_dump_json()
-        if await asyncio.to_thread(self._desk.inbox.take, incoming.key, incoming.kind, payload):
-            task = Task(incoming.key, incoming.kind, payload, "", 0, incoming.happened_at)
+        if task_id := await asyncio.to_thread(self._desk.inbox.take, incoming.key, incoming.kind, payload):
+            task = Task(task_id, incoming.kind, payload, "", 0, incoming.happened_at)
             self._spawn(self._desk, task, incoming)
 
     def _spawn(self, desk: Desk, task: Task, incoming: Incoming) -> None:
@@ -243,6 +247,8 @@ class SlackBot:
                 _log.warning("Slack: %s failed: %s", task.kind, _cause(error))
                 if tried + 1 < _TRIES:
                     await asyncio.sleep(2**tried)
+                known = await asyncio.to_thread(desk.inbox.task, task.id)
+                task = known or task
             except Exception as error:  # the edge of a task: logged with an incident number, and not tried for ever
                 failure = explain(error, desk.settings.company)
                 if isinstance(incoming, Message):
@@ -250,7 +256,10 @@ class SlackBot:
                         await apologise(desk, incoming, task.id, failure.message)
                 break
         else:
-            _log.error("Slack: given up: %s", task.kind)
+            failure = explain(TimeoutError("Slack"), desk.settings.company)
+            if isinstance(incoming, Message):
+                with suppress(*_TRANSIENT, LedgerError):
+                    await apologise(desk, incoming, task.id, failure.message)
         await asyncio.to_thread(desk.inbox.done, task.id)
 
     async def _carry_out(self, desk: Desk, task: Task, incoming: Incoming) -> None:
@@ -258,6 +267,9 @@ class SlackBot:
             case Message():
                 await self._answer(desk, task, incoming)
             case Command():
+                if self._patience.is_over(incoming.user):
+                    await say_to(incoming, _PATIENCE)
+                    return
                 async with self._slots:
                     await answer_command(desk, incoming)
             case Edit():
@@ -284,7 +296,7 @@ class SlackBot:
         if not await is_question(desk, message):
             return
         if not task.attempts and self._patience.is_over(message.user):
-            await refuse(desk, message, "That is a lot of questions in one minute; please wait a moment and ask again.")
+            await refuse(desk, message, _PATIENCE)
             return
         if self._answering >= desk.settings.slack.queue_limit:
             await refuse(desk, message, too_many(desk))

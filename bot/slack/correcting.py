@@ -94,11 +94,14 @@ async def approve_answer(
     answered = await asyncio.to_thread(desk.store.interaction, interaction_id)
     if answered.abstained or answered.route in (Route.VERIFIED, Route.SENSITIVE):
         return
+    live = await asyncio.to_thread(desk.feedback.live_for, interaction_id)
+    if live and live.text != answered.answer:
+        return  # what stands there now is HR's already
     name = f"{CHANNEL}:approved:{interaction_id}"
     if is_taken_back:
         with suppress(UnknownCorrection):
             await asyncio.to_thread(
-                desk.feedback.decide, Decision(name, Step.WITHDRAW, person(user), True, happened_at)
+                desk.feedback.decide, Decision(name, Step.WITHDRAW, person(user), True, happened_at, interaction_id)
             )
         return
     writing = Writing(name, interaction_id, answered.answer, person(user), is_hr=True, happened_at=happened_at)
@@ -109,20 +112,22 @@ async def show(desk: Desk, before: Correction | None, now: Correction) -> None:
     """Change the answer where it stands to what the correction makes of it, and tell the asker of a new one."""
     if before and (before.status, before.text) == (now.status, now.text):
         return
+    was_live = before is not None and before.status is Status.LIVE
+    if now.status is not Status.LIVE and not was_live:
+        return
+    shown = await asyncio.to_thread(desk.feedback.live_for, now.interaction_id)
     post = await asyncio.to_thread(desk.posts.of, now.interaction_id)
     if post is None:
         return
     said = said_at(post)
-    if now.status is Status.LIVE:
-        reply = corrected_reply(now.text, now.written_at.date(), now.interaction_id)
-    elif before and before.status is Status.LIVE:
+    if shown:
+        reply = corrected_reply(shown.text, shown.live_since.date(), shown.interaction_id)
+    else:
         answered = await asyncio.to_thread(desk.store.interaction, now.interaction_id)
         reply = answer_reply(answer_of(answered))
-    else:
-        return
     try:
         await desk.client.chat_update(channel=said.channel, ts=said.ts, text=reply.text, blocks=reply.blocks)
-        if now.status is Status.LIVE and not (before and before.status is Status.LIVE):
+        if now.status is Status.LIVE and not was_live:
             await _tell_asker(desk, said)
     except SlackApiError as error:
         _log.warning("the corrected answer could not be shown: %s", error.response["error"])
@@ -166,14 +171,17 @@ async def _approve_reply(desk: Desk, reaction: Reaction) -> None:
     thread_ts = str(message.get("thread_ts") or "")
     author, text = str(message.get("user") or ""), str(message.get("text") or "")
     post = await asyncio.to_thread(desk.posts.last_in, place(reaction.channel, thread_ts)) if thread_ts else None
-    if post is None or not author or not text:
+    is_reply = thread_ts != reaction.ts and author != desk.bot_user and not message.get("bot_id")
+    if post is None or not author or not text or not is_reply:
         return
     if not reaction.is_added:
         await _decide(desk, post, reaction.channel, reaction.ts, Step.WITHDRAW, reaction.user, reaction.happened_at)
         return
     before = await _known(desk, reaction.channel, reaction.ts)
     said = _without_word(desk, text)
-    written_at = datetime.fromtimestamp(float(reaction.ts), UTC)
+    edited = message.get("edited")
+    last = str(edited.get("ts")) if isinstance(edited, dict) else reaction.ts
+    written_at = datetime.fromtimestamp(float(last), UTC)  # what was changed after the approval waits for another
     name, is_hr = place(reaction.channel, reaction.ts), await desk.people.is_hr(author)
     if before is None or before.text != said:
         writing = Writing(name, post.interaction_id, said, person(author), is_hr, written_at)

@@ -13,7 +13,8 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from slack_sdk.errors import SlackApiError
+import aiohttp
+from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack.reply import Reply, mrkdwn
@@ -112,7 +113,8 @@ class Delivery:
             self.ts = str(sent["ts"])
 
     async def fail(self, text: str) -> None:
-        """Say why there is no answer."""
+        """Say why there is no answer, in place of what was said of one."""
+        self._is_streaming, self._is_new = False, False
         await self.finish(Reply(text, []))
 
     async def _append(self) -> None:
@@ -123,8 +125,8 @@ class Delivery:
                 channel=self._place.channel, ts=self.ts, markdown_text=markdown(self._unsent)
             )
             self._unsent = ""
-        except SlackApiError as error:
-            _log.info("the stream ended: %s", error.response["error"])
+        except (SlackClientError, aiohttp.ClientError, OSError, TimeoutError) as error:
+            _log.info("the stream ended: %s", type(error).__name__)
             self._is_streaming = False
 
     async def _stopped(self, reply: Reply | None) -> bool:

@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-# Longer text than a question can be is cut before anything looks at it; Slack's own limit is 40,000.
-MAX_TEXT = 4_000
+# Slack's own limit.
+MAX_TEXT = 40_000
 
 
 class Unusable(Exception):

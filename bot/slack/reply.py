@@ -100,15 +100,21 @@ def mrkdwn(text: str) -> str:
     """
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     # A zero-width space keeps a policy's own asterisks from making things bold.
-    escaped = re.sub(r"([*_~`])", "\\1\u200b", escaped)
+    escaped = re.sub(r"(https?://\S+)|([*_~`])", lambda found: found[1] or f"{found[2]}\u200b", escaped)
     return re.sub(r"^( *)- ", r"\1• ", escaped, flags=re.MULTILINE)
 
 
 def plain(text: str) -> str:
-    """What somebody typed, from the mrkdwn that Slack sends: "see &lt;b&gt; <https://x|here>" is "see <b> here"."""
-    text = re.sub(r"<(?:https?|mailto)[^|>]*\|([^>]*)>", r"\1", text)
+    """What somebody typed, from the mrkdwn that Slack sends: "see &lt;b&gt; <https://x|here>" is "see <b> here (https://x)"."""
+    text = re.sub(r"<((?:https?|mailto):[^|>]*)\|([^>]*)>", _link, text)
     text = re.sub(r"<((?:https?|mailto):[^>]*)>", r"\1", text)
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def _link(found: re.Match[str]) -> str:
+    """A link as words: "here (https://x)", or the address alone where it is its own label."""
+    address, label = found[1].removeprefix("mailto:"), found[2]
+    return label if label in address else f"{label} ({address})"
 
 
 def sections(text: str) -> list[Block]:
