@@ -303,7 +303,7 @@ def test_whatever_is_sent_is_parsed_or_refused(body: dict[str, Any], kind: str, 
 async def test_a_malformed_event_is_dropped_and_logged_and_the_bot_goes_on(
     slack: SlackServer, tmp_path: Path, caplog: pytest.LogCaptureFixture, event: dict[str, Any]
 ) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="bot")
     async with running(slack_settings(tmp_path, slack)):
         await slack.deliver(slack._envelope(event))
         await slack.until(lambda: slack.unacked == 0)
