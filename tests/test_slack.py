@@ -123,6 +123,22 @@ async def test_what_others_correct_waits_for_hr(slack: SlackServer, tmp_path: Pa
         assert [one.status for one in bot.feedback.corrections()] == [Status.SUGGESTED]
 
 
+async def test_a_suggestion_that_was_changed_since_hr_saw_it_is_not_approved(
+    slack: SlackServer, tmp_path: Path
+) -> None:
+    async with running(slack_settings(tmp_path, slack)) as bot:
+        asked = await slack.say(ANA, QUESTION, mention=True)
+        await slack.answer_to(asked)
+        reply = await slack.say(BEN, "Correction: Six days.", thread=asked.ts)
+        await slack.until(lambda: any(m.channel == "CHR" for m in slack.messages))
+        seen = next(m for m in slack.messages if m.channel == "CHR")
+        await slack.edit(reply, "Correction: Sixty days.")
+        await slack.until(lambda: bot.feedback.corrections()[0].text == "Sixty days.")
+        await slack.click(HR, seen, "approve", seen.button("approve"))
+        await slack.until(lambda: any("changed since" in one["text"] for one in slack.whispers))
+        assert [one.status for one in bot.feedback.corrections()] == [Status.SUGGESTED]
+
+
 async def test_hr_s_tick_on_an_answer_makes_it_verified(slack: SlackServer, tmp_path: Path) -> None:
     async with running(slack_settings(tmp_path, slack)) as bot:
         answer = await slack.answer_to(await slack.say(ANA, QUESTION, mention=True))

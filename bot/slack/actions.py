@@ -40,6 +40,7 @@ from bot.slack.views import (
     RESOLVE_MODAL,
     TALK_MODAL,
     About,
+    approving,
     case_message,
     case_reply_modal,
     case_resolve_modal,
@@ -168,16 +169,22 @@ async def _unlink(desk: Desk, click: Click) -> None:
 
 
 async def _approve(desk: Desk, click: Click) -> None:
-    await _decide(desk, click, Step.APPROVE)
+    """Approve the text that was seen: one that was changed since waits for another look."""
+    name = click.value.partition(" ")[0]
+    suggested = await asyncio.to_thread(desk.feedback.correction, name)
+    if click.value != approving(suggested):
+        await _tell(desk, click, f"It was changed since. It now says: {mrkdwn(suggested.text)}")
+        return
+    await _decide(desk, click, name, Step.APPROVE)
 
 
 async def _reject(desk: Desk, click: Click) -> None:
-    await _decide(desk, click, Step.REJECT)
+    await _decide(desk, click, click.value, Step.REJECT)
 
 
-async def _decide(desk: Desk, click: Click, step: Step) -> None:
-    before = await asyncio.to_thread(desk.feedback.correction, click.value)
-    decision = Decision(click.value, step, person(click.user), True, click.happened_at)
+async def _decide(desk: Desk, click: Click, name: str, step: Step) -> None:
+    before = await asyncio.to_thread(desk.feedback.correction, name)
+    decision = Decision(name, step, person(click.user), True, click.happened_at)
     now = await asyncio.to_thread(desk.feedback.decide, decision)
     if now is None:
         return

@@ -15,7 +15,6 @@ import logging
 import re
 import secrets
 from collections import defaultdict, deque
-from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from time import monotonic
 
@@ -23,7 +22,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot.answer import Answer, Asker, Question, Turn
-from bot.follow import Waiting, explain, follow, keep
+from bot.follow import explain, follow, keep
 from bot.inbox import Task
 from bot.replies import busy_reply, failure_reply
 from bot.slack.deliver import LOOKING, Delivery, Place
@@ -241,7 +240,7 @@ def too_many(desk: Desk) -> str:
 
 
 async def _streamed(desk: Desk, question: Question, delivery: Delivery) -> Answer:
-    async with aclosing(_items(desk, question)) as items:
+    async with aclosing(follow(desk.ready.service, question)) as items:
         async for item in items:
             if isinstance(item, Answer):
                 return item
@@ -253,15 +252,11 @@ async def _streamed(desk: Desk, question: Question, delivery: Delivery) -> Answe
 
 
 async def _whole(desk: Desk, question: Question) -> Answer:
-    async with aclosing(_items(desk, question)) as items:
+    async with aclosing(follow(desk.ready.service, question)) as items:
         async for item in items:
             if isinstance(item, Answer):
                 return item
     raise RuntimeError("an answer ended without its end")
-
-
-def _items(desk: Desk, question: Question) -> AsyncGenerator[Waiting | str | Answer, None]:
-    return follow(desk.ready.service, question)
 
 
 def _ahead(position: int) -> str:

@@ -22,7 +22,7 @@ from bot.slack.incoming import Deletion, Edit, Message, Reaction
 from bot.slack.reply import answer_reply, corrected_reply, plain
 from bot.slack.views import suggestion_message
 from bot.store import Vote
-from config.errors import LedgerError, UnknownCorrection, Unverifiable
+from config.errors import UnknownCorrection, UnknownInteraction, Unverifiable
 
 _log = logging.getLogger(__name__)
 
@@ -207,7 +207,7 @@ async def _decide(
     decision = Decision(place(channel, ts), step, person(user), is_hr, happened_at, post.interaction_id)
     try:
         now = await asyncio.to_thread(desk.feedback.decide, decision)
-    except LedgerError as error:
+    except (UnknownCorrection, UnknownInteraction, Unverifiable) as error:  # not a busy ledger: that is tried again
         _log.info("a decision was refused: %s", error)
         return
     if now:

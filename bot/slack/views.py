@@ -5,6 +5,7 @@ Every modal carries in `private_metadata` what its submission needs, as JSON of 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -160,9 +161,14 @@ def suggestion_message(suggested: Correction, answered: Interaction, where: str)
     ]
 
 
+def approving(suggested: Correction) -> str:
+    """What an Approve button carries: the suggestion, and which text of it was seen."""
+    return f"{suggested.id} {hashlib.sha256(suggested.text.encode()).hexdigest()[:16]}"
+
+
 def _approval(suggested: Correction) -> Block:
     return actions(
-        button("Approve", APPROVE, suggested.id, "primary"),
+        button("Approve", APPROVE, approving(suggested), "primary"),
         button("Reject", REJECT, suggested.id),
         button("Write my own", CORRECT_ANSWER, suggested.interaction_id),
     )
