@@ -22,7 +22,7 @@ import click
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import Connection, Date, DateTime, RowMapping, Table, insert, select
 
-from bot.feedback import Correction, Decision, Ledger, Status, Step, fold
+from bot.feedback import Correction, Corrections, Decision, Status, Step, fold
 from bot.schema import CASES, CORRECTIONS, INTERACTIONS, POSTS, UNLINKS, VOTES
 from bot.store import Store, in_utc, interaction_of, open_store
 from config.errors import LedgerError
@@ -62,7 +62,7 @@ def command() -> None:
 def list_command(config: Path | None, status: str | None, as_json: bool) -> None:
     """Print corrections and suggestions, oldest first."""
     with closing(_open(config)) as store:
-        for one in Ledger(store).corrections():
+        for one in Corrections(store).corrections():
             if status in (None, one.status.value):
                 click.echo(json.dumps(_as_json(one), ensure_ascii=False) if as_json else _as_text(one))
 
@@ -296,7 +296,7 @@ def _open(config: Path | None) -> Store:
 
 def _decide(config: Path | None, correction_id: str, step: Step) -> None:
     with closing(_open(config)) as store:
-        ledger = Ledger(store)
+        ledger = Corrections(store)
         named = [one.id for one in ledger.corrections() if one.id.startswith(correction_id)]
         if len(named) > 1:
             raise LedgerError(f"{len(named)} corrections begin with {correction_id}; write more of the id.")

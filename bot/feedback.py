@@ -110,7 +110,7 @@ class Correction:
     live_since: datetime = _NEVER
 
 
-class Ledger:
+class Corrections:
     """Corrections as they stand, and decisions about them. Blocking, about a millisecond a call."""
 
     def __init__(self, store: Store) -> None:
@@ -184,7 +184,7 @@ class Ledger:
         return self._store.hash(correction_id) if ":" in correction_id else correction_id
 
 
-class Feedback(Ledger):
+class Feedback(Corrections):
     """All that people say of answers, over an open ledger. Safe to use from several threads."""
 
     def __init__(self, store: Store, snapshot: Callable[[], Snapshot], embedder: Embedder) -> None:
@@ -422,7 +422,11 @@ def _live(corrections: Sequence[Correction], refused: dict[str, tuple[str, ...]]
     """The verified answers: of the live corrections of one answer only the last, oldest first."""
     live = sorted((one for one in corrections if one.status is Status.LIVE), key=lambda one: one.live_since)
     last = {one.interaction_id: one for one in live}
-    return [replace(verified_answer(one), not_for=refused.get(one.id, ())) for one in live if one in last.values()]
+    return [
+        replace(verified_answer(one), not_for=refused.get(one.id, ()))
+        for one in live
+        if last[one.interaction_id] is one
+    ]
 
 
 def verified_answer(correction: Correction) -> VerifiedAnswer:

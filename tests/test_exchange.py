@@ -16,7 +16,7 @@ from bot.cases import Cases, CaseStep
 from bot.cli import quantahr
 from bot.erase import erase_interaction, erase_person, forget_old
 from bot.exchange import export_to, import_from
-from bot.feedback import Ledger
+from bot.feedback import Corrections
 from bot.inbox import Inbox
 from bot.posts import Posts
 from bot.schema import CASES, CORRECTIONS, INTERACTIONS, TABLES
@@ -86,7 +86,9 @@ def test_what_is_exported_and_imported_is_the_same_to_the_byte(store: Store, tmp
     export_to(other, second)
     assert second.read_bytes() == first.read_bytes()
     assert other.interaction("a1") == store.interaction("a1")
-    assert [one.text for one in Ledger(other).corrections()] == [one.text for one in Ledger(store).corrections()]
+    assert [one.text for one in Corrections(other).corrections()] == [
+        one.text for one in Corrections(store).corrections()
+    ]
     assert import_from(other, first) == (0, 3)
     other.close()
 
@@ -148,7 +150,7 @@ def test_a_person_is_gone_from_every_row_and_file(store: Store, tmp_path: Path) 
     assert PRIVATE not in left
     assert "second job" not in left and "another matter" not in left and "no answer to my question" not in left
     assert ["mine" in task.payload for task in Inbox(store).open_tasks()] == [True]
-    assert [one.interaction_id for one in Ledger(store).corrections()] == ["a2"]
+    assert [one.interaction_id for one in Corrections(store).corrections()] == ["a2"]
     with pytest.raises(UnknownInteraction):
         store.interaction("a1")
     kept = store.interaction("a2")
@@ -166,7 +168,7 @@ def test_hr_s_steps_in_others_cases_stay_without_a_name(store: Store, tmp_path: 
     with store.reading() as connection:
         left = repr([connection.execute(select(table)).all() for table in (CORRECTIONS, CASES)])
     assert store.hash(HR) not in left
-    assert [one.status.value for one in Ledger(store).corrections()] == ["live", "live"]
+    assert [one.status.value for one in Corrections(store).corrections()] == ["live", "live"]
 
 
 def test_what_was_erased_is_in_no_byte_of_the_file(tmp_path: Path) -> None:
