@@ -113,21 +113,22 @@ async def show(desk: Desk, before: Correction | None, now: Correction) -> None:
     if before and (before.status, before.text) == (now.status, now.text):
         return
     was_live = before is not None and before.status is Status.LIVE
-    if now.status is not Status.LIVE and not was_live:
-        return
-    shown = await asyncio.to_thread(desk.feedback.live_for, now.interaction_id)
-    post = await asyncio.to_thread(desk.posts.of, now.interaction_id)
+    # One that was withdrawn before its text was known here may have been shown meanwhile.
+    may_stand = was_live or now.status is Status.LIVE or (before is None and now.status is Status.WITHDRAWN)
+    post = await asyncio.to_thread(desk.posts.of, now.interaction_id) if may_stand else None
     if post is None:
         return
     said = said_at(post)
-    if shown:
-        reply = corrected_reply(shown.text, shown.live_since.date(), shown.interaction_id)
-    else:
-        answered = await asyncio.to_thread(desk.store.interaction, now.interaction_id)
-        reply = answer_reply(answer_of(answered))
     try:
-        await desk.client.chat_update(channel=said.channel, ts=said.ts, text=reply.text, blocks=reply.blocks)
-        if now.status is Status.LIVE and not was_live:
+        async with desk.showing:
+            shown = await asyncio.to_thread(desk.feedback.live_for, now.interaction_id)
+            if shown:
+                reply = corrected_reply(shown.text, shown.live_since.date(), shown.interaction_id)
+            else:
+                answered = await asyncio.to_thread(desk.store.interaction, now.interaction_id)
+                reply = answer_reply(answer_of(answered))
+            await desk.client.chat_update(channel=said.channel, ts=said.ts, text=reply.text, blocks=reply.blocks)
+        if shown and shown.id == now.id and not was_live:
             await _tell_asker(desk, said)
     except SlackApiError as error:
         _log.warning("the corrected answer could not be shown: %s", error.response["error"])

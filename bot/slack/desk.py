@@ -24,7 +24,9 @@ CHANNEL = "slack"
 
 @dataclass(frozen=True)
 class Desk:
-    """The parts that handlers share. `bot_user` is the bot's own id; `running` are answers under way, by thread."""
+    """The parts that handlers share. `bot_user` is the bot's own id; `running` are answers under way, by thread.
+    `showing` is held from looking what counts until it stands in the message.
+    """
 
     client: AsyncWebClient
     settings: Settings
@@ -36,6 +38,7 @@ class Desk:
     cases: Cases
     bot_user: str
     running: dict[str, asyncio.Task[Answer]] = field(default_factory=dict)
+    showing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def feedback(self) -> Feedback:
