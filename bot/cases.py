@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from bot.schema import CASES
-from bot.store import Store, in_utc
+from bot.store import Store, in_utc, insert_once
 from config.errors import UnknownCase
 
 
@@ -56,42 +56,39 @@ class Cases:
     ) -> Case:
         """Open a case; `reply_to` is the channel's name for where its opener is reached. The same `key` opens one."""
         case_id = self._store.hash(key)[:12] if key else secrets.token_hex(6)
-        with self._store.writing() as connection:
-            if connection.scalar(select(CASES.c.id).where(CASES.c.case_id == case_id).limit(1)) is None:
-                connection.execute(
-                    insert(CASES).values(
-                        at=datetime.now(UTC),
-                        case_id=case_id,
-                        step=CaseStep.OPEN.value,
-                        interaction_id=interaction_id,
-                        person=self._store.hash(person),
-                        is_anonymous=is_anonymous,
-                        text=text,
-                        sealed=self._store.seal(reply_to),
-                    )
-                )
+        self._append(
+            key,
+            case_id=case_id,
+            step=CaseStep.OPEN.value,
+            interaction_id=interaction_id,
+            person=self._store.hash(person),
+            is_anonymous=is_anonymous,
+            text=text,
+            sealed=self._store.seal(reply_to),
+        )
         return self.case(case_id)
 
-    def add(self, case_id: str, step: CaseStep, person: str, text: str = "") -> Case:
-        """Append a step of HR's.
+    def add(self, case_id: str, step: CaseStep, person: str, text: str = "", *, key: str = "") -> Case:
+        """Append a step of HR's; the same `key` appends one.
 
         Raises:
             UnknownCase: There is no such case.
         """
-        case = self.case(case_id)
-        with self._store.writing() as connection:
-            connection.execute(
-                insert(CASES).values(
-                    at=datetime.now(UTC),
-                    case_id=case_id,
-                    step=step.value,
-                    interaction_id=case.interaction_id,
-                    person=self._store.hash(person),
-                    is_anonymous=False,
-                    text=text,
-                )
-            )
+        self._append(
+            key,
+            case_id=case_id,
+            step=step.value,
+            interaction_id=self.case(case_id).interaction_id,
+            person=self._store.hash(person),
+            is_anonymous=False,
+            text=text,
+        )
         return self.case(case_id)
+
+    def _append(self, key: str, **values: object) -> None:
+        row = values | {"at": datetime.now(UTC), "key": self._store.hash(key) if key else None}
+        with self._store.writing() as connection:
+            connection.execute(insert_once(connection, CASES).values(row).on_conflict_do_nothing())
 
     def case(self, case_id: str) -> Case:
         """One case.

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from enum import StrEnum
 
@@ -33,13 +33,16 @@ _log = logging.getLogger(__name__)
 _AUDIENCES = list(Audience)
 MAX_CHARS = 4_000
 _NEVER = datetime.max.replace(tzinfo=UTC)
+# Whoever writes it as HR stands behind it without a tick of their own.
+_AS_AUTHOR = "author"
 
 
 class Step(StrEnum):
-    """What happened to a correction."""
+    """What happened to a correction. An approval that is taken back leaves those of others."""
 
     WRITE = "write"
     APPROVE = "approve"
+    UNAPPROVE = "unapprove"
     REJECT = "reject"
     WITHDRAW = "withdraw"
 
@@ -370,6 +373,7 @@ class _Folding:
 
     status: Status = Status.SUGGESTED
     since: datetime = _NEVER
+    approvers: set[str] = field(default_factory=set)
     written: RowMapping | None = None
     owner: str = ""
 
@@ -387,12 +391,19 @@ def fold(steps: Iterable[RowMapping]) -> Correction | None:
                 is_same = now.written is not None and now.written["text"] == row["text"]
                 now.owner = now.owner or row["person"]
                 now.written = row
+                now.approvers = now.approvers if is_same else set()
                 if row["is_hr"]:
+                    now.approvers |= {_AS_AUTHOR}
                     now.status = Status.LIVE
                 elif not is_same or now.status is Status.WITHDRAWN:
                     now.status = Status.SUGGESTED
             case Step.APPROVE:
+                now.approvers |= {row["person"]}
                 now.status = Status.LIVE
+            case Step.UNAPPROVE:
+                now.approvers -= {row["person"]}
+                if not now.approvers:
+                    now.status = Status.WITHDRAWN
             case Step.REJECT:
                 now.status = Status.REJECTED
             case Step.WITHDRAW:

@@ -12,8 +12,10 @@ import asyncio
 import logging
 import secrets
 import traceback
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
 
 from bot.answer import Answer, Question
 from bot.replies import busy_reply, failure_reply
@@ -89,14 +91,16 @@ async def _pump(service: Service, question: Question, inbox: asyncio.Queue[str |
             await stream.aclose()
 
 
-async def keep(ready: Ready, question: Question, answer: Answer, person: str) -> None:
+async def keep(
+    ready: Ready, question: Question, answer: Answer, person: str, also: Callable[[Connection], None] | None = None
+) -> None:
     """Record an answer. One that cannot be recorded is given all the same: it is whole, somebody waits.
 
-    `person` is the channel's name for whoever asked, such as "web:3f…".
+    `person` is the channel's name for whoever asked, such as "web:3f…"; what `also` writes is kept with the answer.
     """
     try:
         history = await asyncio.to_thread(ready.service.fit_to_keep, question.history)
-        await asyncio.to_thread(ready.store.record, replace(question, history=history), answer, person)
+        await asyncio.to_thread(ready.store.record, replace(question, history=history), answer, person, also)
     except LedgerError:
         log.exception("not recorded: answer %s", answer.id)
     log.info("answered: %s, %s, %s, %.0f ms", answer.id, answer.route, answer.model, answer.timings.latency_ms)

@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, Connection, select
 
 from bot.schema import POSTS
-from bot.store import Store
+from bot.store import Store, insert_once
 
 
 @dataclass(frozen=True)
@@ -31,8 +30,8 @@ class Posts:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def keep(self, place: str, thread: str, interaction_id: str, address: str) -> None:
-        """Remember what was said where. Saying it again there changes nothing.
+    def keep(self, connection: Connection, place: str, thread: str, interaction_id: str, address: str) -> None:
+        """Remember what was said where, in the transaction that records it. Saying it again there changes nothing.
 
         `place` and `thread` name the message and its thread; `address` is what the channel needs to change it.
         """
@@ -43,9 +42,7 @@ class Posts:
             "interaction_id": interaction_id,
             "sealed": self._store.seal(address),
         }
-        with self._store.writing() as connection:
-            dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-            connection.execute(dialect.insert(POSTS).values(row).on_conflict_do_nothing())
+        connection.execute(insert_once(connection, POSTS).values(row).on_conflict_do_nothing())
 
     def at(self, place: str) -> Post | None:
         """What was said in a message; None where it is none of ours."""

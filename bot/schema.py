@@ -138,6 +138,8 @@ CASES = Table(
     Column("is_anonymous", Boolean, nullable=False),
     _text("text"),
     _text("sealed"),  # where to reach whoever asked, readable with the key alone
+    Column("key", _HASH, nullable=True),  # of what made it happen: the same makes one step
+    Index("cases_by_key", "key", unique=True),
 )
 
 # Where an answer was said, so that a reaction or a reply to that message finds it.
@@ -166,8 +168,10 @@ INBOX = Table(
     _at(),
     Column("kind", String(32), nullable=False),
     _text("sealed"),
-    _text("placeholder"),
+    _text("notes"),  # sealed: what was done of it already
     Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("owner", String(64), nullable=False, server_default=""),
+    Column("leased_until", DateTime(timezone=True), nullable=True),
 )
 
 # What was erased, so that datasets and models made before can be told: whose and which, never what.

@@ -21,7 +21,7 @@ import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -33,7 +33,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from cryptography.fernet import Fernet, InvalidToken
-from sqlalchemy import Connection, Engine, create_engine, event, func, insert, inspect, select
+from sqlalchemy import Connection, Engine, Table, create_engine, event, func, insert, inspect, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import RowMapping, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
@@ -149,8 +150,12 @@ class Store:
         self._key = key
         self._seal = Fernet(base64.urlsafe_b64encode(hmac.digest(key, b"sealed", "sha256")))
 
-    def record(self, question: Question, answer: Answer, person: str) -> None:
-        """Append one answer. `person` is the channel's name for whoever asked, such as "web:3f…"; it is hashed.
+    def record(
+        self, question: Question, answer: Answer, person: str, also: Callable[[Connection], None] | None = None
+    ) -> None:
+        """Append one answer, and in the same transaction what `also` writes.
+
+        `person` is the channel's name for whoever asked, such as "web:3f…"; it is hashed.
 
         Raises:
             LedgerError: The answer is recorded already, or the file cannot be written.
@@ -158,6 +163,8 @@ class Store:
         row = interaction_row(question, answer, self.hash(person))
         with self.writing() as connection:
             connection.execute(insert(INTERACTIONS).values(row))
+            if also:
+                also(connection)
 
     def vote(self, vote: Vote) -> None:
         """Append one vote. What is written about a sensitive message is dropped; the rating stays.
@@ -276,9 +283,16 @@ class Store:
             with _writer(self._engine).begin() as connection:
                 yield connection
         except IntegrityError as error:
-            raise LedgerError("That is in the ledger already; every answer needs an id of its own.") from error
+            raise LedgerError(
+                f"That does not fit what the ledger holds ({_violation(error)}); every answer needs an id of its own."
+            ) from error
         except SQLAlchemyError as error:
             raise LedgerBusy(f"The ledger cannot be written ({_cause(error)}); check the disk and data_dir.") from error
+
+
+def insert_once(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An insert that can be told to do nothing where a row is there already, in the connection's dialect."""
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
 
 
 def interaction_row(question: Question, answer: Answer, person: str) -> dict[str, object]:
@@ -424,8 +438,16 @@ def _bring_up_to_date(connection: Connection, where: str) -> None:
 
 
 def _cause(error: SQLAlchemyError) -> str:
-    """The database's own words, such as "database or disk is full", which hold no stored text."""
-    return str(getattr(error, "orig", None) or type(error).__name__)
+    """The database's own words, such as "database or disk is full", without what PostgreSQL quotes of a row."""
+    said = str(getattr(error, "orig", None) or type(error).__name__)
+    return said.splitlines()[0] if said else type(error).__name__
+
+
+def _violation(error: IntegrityError) -> str:
+    """Which rule was broken, without the row that broke it."""
+    said = _cause(error).casefold()
+    broken = {"unique": "it is in there already", "foreign": "what it is about is not", "null": "something is missing"}
+    return next((meaning for word, meaning in broken.items() if word in said), "a rule is broken")
 
 
 @contextmanager

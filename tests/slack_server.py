@@ -61,11 +61,18 @@ def _is_text(element: object) -> bool:
 
 @dataclass
 class SlackServer:
-    """One workspace. `groups` are its user groups; `missing` the methods that it does not know."""
+    """One workspace. `groups` are its user groups; `missing` the methods that it does not know; `broken` those that
+    fail for now, each in a channel ("chat.postMessage C1"); `outside` the channels that the bot is not in; `names` what
+    people are called.
+    """
 
     groups: dict[str, list[str]] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
     dying: set[str] = field(default_factory=set)
+    broken: set[str] = field(default_factory=set)
+    outside: set[str] = field(default_factory=set)
+    names: dict[str, str] = field(default_factory=dict)
+    is_expired: bool = False
     limited: Counter[str] = field(default_factory=Counter)
     slow_s: float = 0.0
     page_size: int = 200
@@ -139,6 +146,7 @@ class SlackServer:
             "team": {"id": TEAM},
             "user": {"id": user},
             "trigger_id": f"trigger-{next(self._numbers)}",
+            "response_url": f"{self.address}/response",
             "actions": [{"action_id": action, "value": value, "action_ts": self._ts(), "type": "button"}],
             **where,
         }
@@ -330,6 +338,8 @@ class SlackServer:
         return socket
 
     async def _respond(self, request: web.Request) -> web.Response:
+        if self.is_expired:
+            return web.Response(status=404, text="expired_url")
         self.responses.append(await request.json())
         self._changed.set()
         return web.Response(text="ok")
@@ -347,6 +357,10 @@ class SlackServer:
         if self.limited[method] > 0:
             self.limited[method] -= 1
             return web.json_response({"ok": False, "error": "ratelimited"}, status=429, headers={"Retry-After": "1"})
+        if f"{method} {args.get('channel')}" in self.broken:
+            return web.json_response({"ok": False, "error": "internal_error"})
+        if args.get("channel") in self.outside:
+            return web.json_response({"ok": False, "error": "not_in_channel"})
         if method in self.missing:
             return web.json_response({"ok": False, "error": "unknown_method"})
         answer = getattr(self, "_" + method.replace(".", "_").lower(), None)
@@ -364,6 +378,10 @@ class SlackServer:
 
     def _usergroups_users_list(self, args: Payload) -> Payload:
         return {"users": self.groups.get(args["usergroup"], [])}
+
+    def _users_info(self, args: Payload) -> Payload:
+        name = self.names.get(args["user"])
+        return {"user": {"name": args["user"], "real_name": name}} if name else {"error": "user_not_found"}
 
     def _conversations_open(self, args: Payload) -> Payload:
         return {"channel": {"id": f"D{args['users']}"}}
@@ -448,8 +466,9 @@ class SlackServer:
         return next((m for m in self.messages if m.channel == args["channel"] and m.ts == args["ts"]), None)
 
 
-def _is_whole(posted: Posted) -> bool:
-    return not posted.is_streaming and posted.text not in ("", "Looking it up…") and not posted.text.endswith(" …")
+def _is_whole(posted: Posted) -> object:
+    is_begun = posted.text and not posted.text.startswith("Looking it up…")
+    return not posted.is_streaming and is_begun and not posted.text.endswith(" …")
 
 
 def _decoded(value: Any) -> Any:

@@ -64,7 +64,8 @@ def fill(store: Store) -> None:
     case = cases.open(ANA, "UANA", "a1", "please call me about the second job", is_anonymous=True)
     cases.add(case.id, CaseStep.RESOLVE, HR, "done")
     cases.open(ANA, "UANA", None, "another matter entirely, thanks", is_anonymous=False)
-    Posts(store).keep("slack:C1:1.1", "slack:C1:1.0", "a1", "{}")
+    with store.writing() as connection:
+        Posts(store).keep(connection, "slack:C1:1.1", "slack:C1:1.0", "a1", "{}")
 
 
 def an_hour() -> datetime:

@@ -77,6 +77,7 @@ async def test_a_bot_that_is_killed_200_times_loses_nothing_and_leaves_nobody_wa
     with sqlite3.connect(tmp_path / "ledger.sqlite") as ledger:
         assert ledger.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert ledger.execute("PRAGMA foreign_key_check").fetchall() == []
+        assert ledger.execute("SELECT count(*) FROM interactions").fetchone() == (answered,)
         counted = ledger.execute("SELECT count(DISTINCT person) FROM votes WHERE rating = 5").fetchone()
         assert counted == (len(voters),)
         assert ledger.execute("SELECT count(*) FROM events").fetchone() == (len(asked) + len(voters) + 1,)

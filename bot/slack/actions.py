@@ -16,11 +16,12 @@ from pydantic import ValidationError
 from slack_sdk.errors import SlackApiError
 
 from bot.cases import Case, CaseStep
-from bot.feedback import Correction, Decision, Status, Step, Writing
+from bot.feedback import Decision, Step, Writing
 from bot.inbox import Task
-from bot.slack.answering import ask_aloud, share
-from bot.slack.correcting import approve_answer, show, suggest
-from bot.slack.desk import CHANNEL, Desk, person, place
+from bot.slack.answering import ask_aloud
+from bot.slack.command import share
+from bot.slack.correcting import approve_answer, before, show, suggest
+from bot.slack.desk import CHANNEL, Desk, UnderWay, answer_at, once, person
 from bot.slack.home import publish_home
 from bot.slack.incoming import Click, Shortcut, Submission
 from bot.slack.reply import ASK_ALOUD, HELPFUL, SHARE, TALK, UNLINK, VOTE, Block, mrkdwn
@@ -64,16 +65,21 @@ async def clicked(desk: Desk, click: Click, task: Task) -> None:
     if click.action.startswith(f"{ASK_ALOUD}:"):
         await ask_aloud(desk, click.value, click.user, task)
     elif click.action in _FOR_ALL:
-        await _FOR_ALL[click.action](desk, click)
+        await _FOR_ALL[click.action](desk, click, task)
     elif click.action not in _FOR_HR_ALONE:
         _log.warning("a button that nothing is known of: %s", click.action[:40])
     elif await desk.people.is_hr(click.user):
-        await _FOR_HR_ALONE[click.action](desk, click)
+        await _FOR_HR_ALONE[click.action](desk, click, task)
     else:
-        await _tell(desk, click, _FOR_HR)
+        await tell(desk, click, _FOR_HR)
 
 
-async def submitted(desk: Desk, sent: Submission) -> None:
+def is_a_question(click: Click) -> bool:
+    """Whether a button asks something that has to be answered."""
+    return click.action.startswith(f"{ASK_ALOUD}:") or click.action == SHARE
+
+
+async def submitted(desk: Desk, sent: Submission, task: Task) -> None:
     """Take what was filled into a modal."""
     try:
         about = About.model_validate_json(sent.private)
@@ -81,13 +87,13 @@ async def submitted(desk: Desk, sent: Submission) -> None:
         _log.warning("a modal that is none of ours: %s", sent.callback[:40])
         return
     if sent.callback == DOWN:
-        await _explain_vote(desk, sent, about)
+        await _explain_vote(desk, sent, about, task)
     elif sent.callback == TALK_MODAL:
-        await _open_case(desk, sent, about)
+        await _open_case(desk, sent, about, task)
     elif sent.callback not in _MODALS_FOR_HR:
         _log.warning("a modal that nothing is known of: %s", sent.callback[:40])
     elif await desk.people.is_hr(sent.user):
-        await _MODALS_FOR_HR[sent.callback](desk, sent, about)
+        await _MODALS_FOR_HR[sent.callback](desk, sent, about, task)
 
 
 async def shortcut(desk: Desk, pressed: Shortcut) -> None:
@@ -95,10 +101,13 @@ async def shortcut(desk: Desk, pressed: Shortcut) -> None:
     if pressed.callback != SHORTCUT:
         _log.warning("a shortcut that nothing is known of: %s", pressed.callback[:40])
         return
-    post = await asyncio.to_thread(desk.posts.at, place(pressed.channel, pressed.ts))
-    text = ""
+    post, text = None, ""
+    try:
+        post = await answer_at(desk, pressed.channel, pressed.ts)
+    except UnderWay:  # the modal cannot wait for it
+        text = "That answer is still being written; try again when it is whole."
     if post is None:
-        text = "That message is no answer of mine; use this on one that is."
+        text = text or "That message is no answer of mine; use this on one that is."
     elif not await desk.people.is_hr(pressed.user):
         text = "Only people of HR correct answers; reply in the thread, beginning with "
         text += f"“{desk.settings.slack.correction_word}”, and HR will look at it."
@@ -109,8 +118,8 @@ async def shortcut(desk: Desk, pressed: Shortcut) -> None:
     await _open_correction(desk, post.interaction_id, pressed.trigger)
 
 
-async def _vote(desk: Desk, click: Click) -> None:
-    direction, _, interaction_id = click.value.partition(" ")
+async def _vote(desk: Desk, click: Click, _: Task) -> None:
+    direction, interaction_id = (*click.value.split(" ", 1), "")[:2]
     rating = 5 if direction == HELPFUL else 1
     await _keep_vote(desk, Vote(interaction_id, person(click.user), rating, happened_at=click.happened_at))
     if rating == 1 and click.trigger:
@@ -118,20 +127,18 @@ async def _vote(desk: Desk, click: Click) -> None:
         await _open(desk, click.trigger, down_modal(about))
 
 
-async def _explain_vote(desk: Desk, sent: Submission, about: About) -> None:
+async def _explain_vote(desk: Desk, sent: Submission, about: About, task: Task) -> None:
     reason = REASONS.get(sent.values.get("reason", ""), "")
     ideal = sent.values.get("ideal", "").strip()
     is_hr = await desk.people.is_hr(sent.user)
     who = person(sent.user)
     name = f"{who}:{about.interaction_id}"
-    before = await _correction(desk, name)
+    was = await before(desk, task, name)
     vote = Vote(about.interaction_id, who, 1, reason, ideal_response=ideal, happened_at=sent.happened_at)
     await _keep_vote(desk, vote, is_hr=is_hr)
-    now = await _correction(desk, name) if ideal else None
-    if now:
-        await show(desk, before, now)
-        if now.status is Status.SUGGESTED and not (before and before.text == now.text):
-            await suggest(desk, now)
+    if ideal and (now := await asyncio.to_thread(desk.feedback.find, name)):
+        await show(desk, task, was, now)
+        await suggest(desk, task, was, now)
 
 
 async def _keep_vote(desk: Desk, vote: Vote, *, is_hr: bool = False) -> None:
@@ -148,47 +155,43 @@ async def _keep_vote(desk: Desk, vote: Vote, *, is_hr: bool = False) -> None:
     desk.metrics.voted(vote.rating, CHANNEL)
 
 
-async def _talk(desk: Desk, click: Click) -> None:
+async def _talk(desk: Desk, click: Click, _: Task) -> None:
     about = About(interaction_id=click.value, channel=click.channel, ts=click.ts, thread_ts=click.thread_ts)
     await _open(desk, click.trigger, talk_modal(about))
 
 
-async def _share(desk: Desk, click: Click) -> None:
-    await share(desk, click.value, click.channel, click.user)
-
-
-async def _unlink(desk: Desk, click: Click) -> None:
+async def _unlink(desk: Desk, click: Click, _: Task) -> None:
     """HR says that it is another question; from others that is a vote against it."""
     if await desk.people.is_hr(click.user):
         await asyncio.to_thread(desk.feedback.unlink, click.value, person(click.user))
-        await _tell(desk, click, "This question will not get that answer again.")
+        await tell(desk, click, "This question will not get that answer again.")
         return
     vote = Vote(click.value, person(click.user), 1, "It answers another question", happened_at=click.happened_at)
     await _keep_vote(desk, vote)
-    await _tell(desk, click, "Thank you. HR will look at it.")
+    await tell(desk, click, "Thank you. HR will look at it.")
 
 
-async def _approve(desk: Desk, click: Click) -> None:
+async def _approve(desk: Desk, click: Click, task: Task) -> None:
     """Approve the text that was seen: one that was changed since waits for another look."""
     name = click.value.partition(" ")[0]
     suggested = await asyncio.to_thread(desk.feedback.correction, name)
     if click.value != approving(suggested):
-        await _tell(desk, click, f"It was changed since. It now says: {mrkdwn(suggested.text)}")
+        await tell(desk, click, f"It was changed since. It now says: {mrkdwn(suggested.text)}")
         return
-    await _decide(desk, click, name, Step.APPROVE)
+    await _decide(desk, click, task, name, Step.APPROVE)
 
 
-async def _reject(desk: Desk, click: Click) -> None:
-    await _decide(desk, click, click.value, Step.REJECT)
+async def _reject(desk: Desk, click: Click, task: Task) -> None:
+    await _decide(desk, click, task, click.value, Step.REJECT)
 
 
-async def _decide(desk: Desk, click: Click, name: str, step: Step) -> None:
-    before = await asyncio.to_thread(desk.feedback.correction, name)
+async def _decide(desk: Desk, click: Click, task: Task, name: str, step: Step) -> None:
+    was = await before(desk, task, name)
     decision = Decision(name, step, person(click.user), True, click.happened_at)
     now = await asyncio.to_thread(desk.feedback.decide, decision)
     if now is None:
         return
-    await show(desk, before, now)
+    await show(desk, task, was, now)
     if click.ts:
         done = "approved" if step is Step.APPROVE else "rejected"
         text = (
@@ -199,12 +202,12 @@ async def _decide(desk: Desk, click: Click, name: str, step: Step) -> None:
         await publish_home(desk, click.user)
 
 
-async def _approve_answer(desk: Desk, click: Click) -> None:
+async def _approve_answer(desk: Desk, click: Click, _: Task) -> None:
     await approve_answer(desk, click.value, click.user, click.happened_at)
     await publish_home(desk, click.user)
 
 
-async def _confirm(desk: Desk, click: Click) -> None:
+async def _confirm(desk: Desk, click: Click, _: Task) -> None:
     """A verified answer holds although something changed: it rests on its sections as they are now."""
     known = await asyncio.to_thread(desk.feedback.correction, click.value)
     snapshot = desk.ready.service.snapshot()
@@ -226,7 +229,7 @@ async def _confirm(desk: Desk, click: Click) -> None:
     await publish_home(desk, click.user)
 
 
-async def _correct_answer(desk: Desk, click: Click) -> None:
+async def _correct_answer(desk: Desk, click: Click, _: Task) -> None:
     await _open_correction(desk, click.value, click.trigger)
 
 
@@ -236,7 +239,7 @@ async def _open_correction(desk: Desk, interaction_id: str, trigger: str) -> Non
     await _open(desk, trigger, correct_modal(about, answered, date.today()))
 
 
-async def _corrected(desk: Desk, sent: Submission, about: About) -> None:
+async def _corrected(desk: Desk, sent: Submission, about: About, task: Task) -> None:
     answered = await asyncio.to_thread(desk.store.interaction, about.interaction_id)
     places = list(dict.fromkeys((cited.file, cited.heading) for cited in answered.citations))
     chosen = [
@@ -244,13 +247,14 @@ async def _corrected(desk: Desk, sent: Submission, about: About) -> None:
     ]
     snapshot = desk.ready.service.snapshot()
     sources = tuple(filter(None, (source_of(snapshot, file, heading) for file, heading in chosen)))
-    await _correct(desk, sent, about.interaction_id, sent.values.get("text", ""), sources)
+    await _correct(desk, sent, task, about.interaction_id, sent.values.get("text", ""), sources)
 
 
 async def _correct(
-    desk: Desk, sent: Submission, interaction_id: str, text: str, sources: tuple[Source, ...] | None
+    desk: Desk, sent: Submission, task: Task, interaction_id: str, text: str, sources: tuple[Source, ...] | None
 ) -> None:
     review_on = sent.values.get("review_on", "")
+    was = await before(desk, task, f"{CHANNEL}:{sent.key}")
     writing = Writing(
         f"{CHANNEL}:{sent.key}",
         interaction_id,
@@ -266,11 +270,11 @@ async def _correct(
     except (Unverifiable, UnknownInteraction) as error:
         await _direct(desk, sent.user, str(error))
         return
-    await show(desk, None, now)
+    await show(desk, task, was, now)
     await publish_home(desk, sent.user)
 
 
-async def _open_case(desk: Desk, sent: Submission, about: About) -> None:
+async def _open_case(desk: Desk, sent: Submission, about: About, task: Task) -> None:
     """Pass it on to HR, with the name and the question or without; the asker is told what was done."""
     how = sent.values.get("how", "").split(",")
     channel = desk.settings.slack.hr_channel
@@ -293,43 +297,59 @@ async def _open_case(desk: Desk, sent: Submission, about: About) -> None:
     who = "somebody who does not want to be named" if is_anonymous else f"<@{sent.user}>"
     answered = await _answered(desk, case)
     blocks = case_message(case.id, who, sent.values.get("note", ""), answered)
-    await desk.client.chat_postMessage(channel=channel, text=f"Case {case.id}", blocks=blocks)
+
+    async def put() -> str:
+        sent = await desk.client.chat_postMessage(channel=channel, text=f"Case {case.id}", blocks=blocks)
+        return str(sent["ts"])
+
+    await once(desk, task, "put", put)
     unnamed = " They do not see who you are." if is_anonymous else ""
-    await _direct(desk, sent.user, f"I have passed this on to HR (case {case.id}). Their reply comes here.{unnamed}")
+    said = f"I have passed this on to HR (case {case.id}). Their reply comes here.{unnamed}"
+    await once(desk, task, "told", lambda: _direct(desk, sent.user, said))
 
 
-async def _assign(desk: Desk, click: Click) -> None:
-    await asyncio.to_thread(desk.cases.add, click.value, CaseStep.ASSIGN, person(click.user))
-    await _note(desk, click.channel, click.ts, f"<@{click.user}> takes case {click.value}.")
+async def _assign(desk: Desk, click: Click, task: Task) -> None:
+    await asyncio.to_thread(desk.cases.add, click.value, CaseStep.ASSIGN, person(click.user), key=click.key)
+    said = f"<@{click.user}> takes case {click.value}."
+    await once(desk, task, "noted", lambda: _note(desk, click.channel, click.ts, said))
 
 
-async def _reply_modal(desk: Desk, click: Click) -> None:
+async def _reply_modal(desk: Desk, click: Click, _: Task) -> None:
     about = About(case_id=click.value, channel=click.channel, ts=click.ts)
     await _open(desk, click.trigger, case_reply_modal(about))
 
 
-async def _resolve_modal(desk: Desk, click: Click) -> None:
+async def _resolve_modal(desk: Desk, click: Click, _: Task) -> None:
     case = await asyncio.to_thread(desk.cases.case, click.value)
     answered = await _answered(desk, case)
     about = About(case_id=case.id, channel=click.channel, ts=click.ts, interaction_id=case.interaction_id or "")
     await _open(desk, click.trigger, case_resolve_modal(about, is_answerable=answered is not None))
 
 
-async def _reply(desk: Desk, sent: Submission, about: About) -> None:
+async def _reply(desk: Desk, sent: Submission, about: About, task: Task) -> None:
     text = sent.values.get("text", "").strip()
-    case = await asyncio.to_thread(desk.cases.add, about.case_id, CaseStep.REPLY, person(sent.user), text)
-    await _direct(desk, case.reply_to, f"HR replies to your case {case.id}:\n{mrkdwn(text)}")
-    await _note(desk, about.channel, about.ts, f"<@{sent.user}> replied to case {case.id}: {mrkdwn(text)}")
+    said = f"<@{sent.user}> replied to case {about.case_id}: {mrkdwn(text)}"
+    await _step(desk, sent, about, task, CaseStep.REPLY, f"HR replies to your case {about.case_id}:", said)
 
 
-async def _resolve(desk: Desk, sent: Submission, about: About) -> None:
+async def _resolve(desk: Desk, sent: Submission, about: About, task: Task) -> None:
     text = sent.values.get("text", "").strip()
-    case = await asyncio.to_thread(desk.cases.add, about.case_id, CaseStep.RESOLVE, person(sent.user), text)
-    said = f"HR has resolved your case {case.id}." + (f"\n{mrkdwn(text)}" if text else "")
-    await _direct(desk, case.reply_to, said)
-    await _note(desk, about.channel, about.ts, f"<@{sent.user}> resolved case {case.id}.")
+    said = f"<@{sent.user}> resolved case {about.case_id}."
+    case = await _step(desk, sent, about, task, CaseStep.RESOLVE, f"HR has resolved your case {about.case_id}.", said)
     if text and "verify" in sent.values.get("verify", "") and case.interaction_id:
-        await _correct(desk, sent, case.interaction_id, text, ())
+        await _correct(desk, sent, task, case.interaction_id, text, ())
+
+
+async def _step(
+    desk: Desk, sent: Submission, about: About, task: Task, step: CaseStep, to_opener: str, to_hr: str
+) -> Case:
+    """Take a step in a case, tell its opener with what HR wrote, and note it in HR's thread."""
+    text = sent.values.get("text", "").strip()
+    case = await asyncio.to_thread(desk.cases.add, about.case_id, step, person(sent.user), text, key=sent.key)
+    told = f"{to_opener}\n{mrkdwn(text)}" if text else to_opener
+    await once(desk, task, "told", lambda: _direct(desk, case.reply_to, told))
+    await once(desk, task, "noted", lambda: _note(desk, about.channel, about.ts, to_hr))
+    return case
 
 
 async def _answered(desk: Desk, case: Case) -> Interaction | None:
@@ -340,10 +360,6 @@ async def _answered(desk: Desk, case: Case) -> Interaction | None:
     return answered if answered.question else None
 
 
-async def _correction(desk: Desk, name: str) -> Correction | None:
-    return await asyncio.to_thread(desk.feedback.find, name)
-
-
 async def _open(desk: Desk, trigger: str, view: Block) -> None:
     """Open a modal. A trigger holds for three seconds: after a restart it is too late, and nothing is lost by that."""
     try:
@@ -352,17 +368,17 @@ async def _open(desk: Desk, trigger: str, view: Block) -> None:
         _log.info("a modal was not opened: %s", error.response["error"])
 
 
-async def _direct(desk: Desk, user: str, text: str) -> None:
+async def _direct(desk: Desk, user: str, text: str) -> str:
     opened = await desk.client.conversations_open(users=user)
-    await desk.client.chat_postMessage(channel=str(opened["channel"]["id"]), text=text)
+    return str((await desk.client.chat_postMessage(channel=str(opened["channel"]["id"]), text=text))["ts"])
 
 
-async def _note(desk: Desk, channel: str, ts: str, text: str) -> None:
+async def _note(desk: Desk, channel: str, ts: str, text: str) -> str:
     """Keep a case's course in its thread."""
-    await desk.client.chat_postMessage(channel=channel, thread_ts=ts, text=text)
+    return str((await desk.client.chat_postMessage(channel=channel, thread_ts=ts, text=text))["ts"])
 
 
-async def _tell(desk: Desk, click: Click, text: str) -> None:
+async def tell(desk: Desk, click: Click, text: str) -> None:
     """Say something to whoever pressed a button."""
     with suppress(SlackApiError):
         await desk.client.chat_postEphemeral(
@@ -370,13 +386,13 @@ async def _tell(desk: Desk, click: Click, text: str) -> None:
         )
 
 
-_FOR_ALL: dict[str, Callable[[Desk, Click], Awaitable[None]]] = {
+_FOR_ALL: dict[str, Callable[[Desk, Click, Task], Awaitable[None]]] = {
     VOTE: _vote,
     TALK: _talk,
-    SHARE: _share,
+    SHARE: share,
     UNLINK: _unlink,
 }
-_FOR_HR_ALONE: dict[str, Callable[[Desk, Click], Awaitable[None]]] = {
+_FOR_HR_ALONE: dict[str, Callable[[Desk, Click, Task], Awaitable[None]]] = {
     APPROVE: _approve,
     REJECT: _reject,
     APPROVE_ANSWER: _approve_answer,
@@ -386,7 +402,7 @@ _FOR_HR_ALONE: dict[str, Callable[[Desk, Click], Awaitable[None]]] = {
     REPLY: _reply_modal,
     RESOLVE: _resolve_modal,
 }
-_MODALS_FOR_HR: dict[str, Callable[[Desk, Submission, About], Awaitable[None]]] = {
+_MODALS_FOR_HR: dict[str, Callable[[Desk, Submission, About, Task], Awaitable[None]]] = {
     CORRECT: _corrected,
     REPLY_MODAL: _reply,
     RESOLVE_MODAL: _resolve,

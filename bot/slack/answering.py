@@ -1,8 +1,8 @@
 """Answer what somebody wrote: decide whether it is a question to the bot, and bring the answer into its thread.
 
-Enters: a `Message`, a command or a click, with the task that was promised. Leaves: one message with the answer, the
-answer in the ledger, and where it was said. Where others read along, only what is for everybody is used, and what is
-a person's own affair is answered in a direct message.
+Enters: a `Message` or a click, with the task that was promised. Leaves: one message with the answer, the answer in the
+ledger, and where it was said. Where others read along, only what is for everybody is used, and what is a person's own
+affair is answered in a direct message.
 
 A task may be done again after the process was killed: it finishes the message that is there, with the answer that was
 recorded if there is one.
@@ -16,29 +16,28 @@ import re
 import secrets
 from collections import defaultdict, deque
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from time import monotonic
 
-from slack_sdk.errors import SlackApiError, SlackClientError
-from slack_sdk.webhook.async_client import AsyncWebhookClient
+from slack_sdk.errors import SlackApiError
+from sqlalchemy import Connection
 
-from bot.answer import Answer, Asker, Question, Turn
+from bot.answer import Answer, Question, Turn
 from bot.follow import explain, follow, keep
 from bot.inbox import Task
-from bot.replies import busy_reply, failure_reply
+from bot.replies import failure_reply
 from bot.slack.deliver import LOOKING, Delivery, Place
-from bot.slack.desk import CHANNEL, Desk, Said, person, place
-from bot.slack.incoming import Command, Message
-from bot.slack.reply import Reply, answer_reply, plain
+from bot.slack.desk import ANSWERED, CHANNEL, SAID, Desk, Said, Ticket, once, person, place, said_in
+from bot.slack.incoming import Message
+from bot.slack.reply import Reply, answer_reply, corrected_reply, mentioned, plain, with_names
+from bot.slack.thread import history, left_behind
 from bot.store import Interaction
-from config.settings import Audience
 
 _log = logging.getLogger(__name__)
 
-_MAX_TURNS = 20
 _MAX_QUESTION = 2_000
 # A question whose answering ends the process each time is not tried for ever.
 _MAX_ATTEMPTS = 5
-_MENTION = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>")
 # Of these nobody else should read, although a policy answers them.
 _OWN_AFFAIR = re.compile(
     r"\bmy (?:own )?(?:\w+ )?(?:salary|pay ?slip|pay ?rise|raise|wages?|bonus|compensation|grade|rating|appraisal"
@@ -71,10 +70,10 @@ async def is_question(desk: Desk, message: Message) -> bool:
     """Whether the bot is asked: in a direct message, by a mention, or by the asker going on in their thread."""
     if message.user == desk.bot_user or not _text(desk, message):
         return False
-    mentioned = _MENTION.findall(message.text)
-    if message.channel_type == "im" or desk.bot_user in mentioned:
+    people = mentioned(message.text)
+    if message.channel_type == "im" or desk.bot_user in people:
         return True
-    if not message.thread_ts or mentioned:
+    if not message.thread_ts or people:
         return False
     post = await asyncio.to_thread(desk.posts.last_in, place(message.channel, message.thread_ts))
     if post is None:
@@ -88,18 +87,17 @@ async def answer_message(desk: Desk, message: Message, task: Task) -> None:
     text = _text(desk, message)
     placed = ""
     target = Place(message.channel, message.thread, message.user, message.team)
-    if task.placeholder:
-        begun = Said.model_validate_json(task.placeholder)
+    if begun := said_in(task):
         target, placed = Place(begun.channel, begun.thread_ts, message.user, message.team), begun.ts
     elif message.channel_type != "im" and await _is_own_affair(desk, text):
-        target = await _direct(desk, message.user, text)
-        await desk.client.chat_postMessage(channel=message.channel, thread_ts=message.thread, text=_OWN_AFFAIR_REPLY)
+        target = await _direct(desk, message.user, text, task)
+        await once(desk, task, "explained", lambda: _say_own_affair(desk, message))
     elif task.attempts:
-        placed = await _left_behind(desk, target, message.ts)
+        placed = await left_behind(desk, target, message.ts)
     is_private = message.channel_type == "im" or target.channel != message.channel
-    history = await _history(desk, message) if message.thread_ts and target.channel == message.channel else ()
+    turns = await history(desk, message) if message.thread_ts and target.channel == message.channel else ()
     asker = await desk.people.asker(message.user, is_private=is_private)
-    await answer_into(desk, Question(text, asker, CHANNEL, history), target, task, placed)
+    await answer_into(desk, Question(text, asker, CHANNEL, turns), target, task, placed)
 
 
 async def answer_into(desk: Desk, question: Question, target: Place, task: Task, placed: str = "") -> None:
@@ -109,28 +107,27 @@ async def answer_into(desk: Desk, question: Question, target: Place, task: Task,
         return Said(channel=target.channel, ts=ts, thread_ts=target.thread_ts, user=target.user)
 
     async def remember(ts: str) -> None:
-        await asyncio.to_thread(desk.inbox.place, task.id, said_at(ts).model_dump_json())
+        await asyncio.to_thread(desk.inbox.note, task.id, SAID, said_at(ts).model_dump_json())
 
-    if placed and not task.placeholder:
+    if placed and SAID not in task.notes:
         await remember(placed)
     delivery = Delivery(desk.client, target, remember, placed)
+    recorded = await _recorded(desk, task)
+    if recorded and recorded.answer:
+        await _finish(desk, delivery, answer_of(recorded))
+        return
     if task.attempts >= _MAX_ATTEMPTS:
         incident_id = secrets.token_hex(4)
         _log.error("given up after %d tries: incident %s", task.attempts, incident_id)
         await delivery.begin()
         await delivery.fail(failure_reply(desk.settings.company, incident_id))
         return
-    if placed and (said := await asyncio.to_thread(desk.posts.at, place(target.channel, placed))):
-        recorded = await asyncio.to_thread(desk.store.interaction, said.interaction_id)
-        if recorded.answer:
-            await delivery.finish(answer_reply(answer_of(recorded)))
-            return
     await _status(desk, target, "processing")
-    await delivery.begin()
-    thread = place(target.channel, target.thread_ts)
-    desk.running[thread] = work = asyncio.create_task(_streamed(desk, question, delivery))
     try:
-        answer = await work
+        with desk.line.stand() as ticket:
+            busy = ticket.ahead + desk.ready.service.waiting()
+            await delivery.begin(_ahead(busy) if busy else "")
+            answer = await _stoppable(desk, question, delivery, target, ticket)
     except asyncio.CancelledError:
         if _is_cancelled():
             raise
@@ -140,23 +137,26 @@ async def answer_into(desk: Desk, question: Question, target: Place, task: Task,
         desk.metrics.failed(failure.kind, CHANNEL)
         await delivery.fail(failure.message)
     else:
-        await record(desk, question, answer, said_at(delivery.ts))
-        await delivery.finish(answer_reply(answer))
-    finally:
-        desk.running.pop(thread, None)
+        if recorded:  # a sensitive message's: its text is not kept, so it was made again
+            answer = replace(answer, id=recorded.id)
+        else:
+            await record(desk, task, question, answer, person(target.user), said_at(delivery.ts))
+        await _finish(desk, delivery, answer)
     await _status(desk, target, "active")
 
 
-def _is_cancelled() -> bool:
-    """Whether it is this task that is to end, not only the one that it waits for."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+async def standing(desk: Desk, answer: Answer) -> Reply:
+    """What is to be read where an answer was given: HR's own if there is one. Ask with `desk.showing` held."""
+    live = await asyncio.to_thread(desk.feedback.live_for, answer.id)
+    if live and live.text != answer.text:
+        return corrected_reply(live.text, live.live_since.date(), answer.id)
+    return answer_reply(answer)
 
 
 async def apologise(desk: Desk, message: Message, task_id: str, text: str) -> None:
     """Say that there will be no answer, in the message that was begun if there is one."""
     task = await asyncio.to_thread(desk.inbox.task, task_id)
-    said = Said.model_validate_json(task.placeholder) if task and task.placeholder else None
+    said = said_in(task) if task else None
     target = (
         Place(said.channel, said.thread_ts, message.user)
         if said
@@ -171,52 +171,22 @@ async def apologise(desk: Desk, message: Message, task_id: str, text: str) -> No
     await delivery.fail(text)
 
 
-async def record(desk: Desk, question: Question, answer: Answer, said: Said) -> None:
-    """Keep an answer and where it is said, before it is said."""
+async def record(desk: Desk, task: Task, question: Question, answer: Answer, asker: str, said: Said | None) -> None:
+    """Keep an answer, where it is said and that the task has come so far, all at once and before it is said."""
+
+    def also(connection: Connection) -> None:
+        if said:
+            desk.posts.keep(connection, said.place, said.thread, answer.id, said.model_dump_json())
+        desk.inbox.note_within(connection, task.id, ANSWERED, answer.id)
+
     desk.metrics.answered(answer, CHANNEL)
-    await keep(desk.ready, question, answer, person(said.user))
-    await asyncio.to_thread(desk.posts.keep, said.place, said.thread, answer.id, said.model_dump_json())
-
-
-async def answer_command(desk: Desk, command: Command) -> None:
-    """Answer `/hr question` so that only the asker sees it; nothing for everybody is lost if they share it."""
-    webhook = AsyncWebhookClient(command.response_url)
-    if not command.text.strip():
-        await webhook.send(text="Write your question after the command: `/hr how many days can I carry over?`")
-        return
-    asker = await desk.people.asker(command.user, is_private=True)
-    question = Question(command.text.strip(), asker, CHANNEL)
-    try:
-        answer = await _whole(desk, question)
-    except Exception as error:  # the edge of a question: whatever it is, the employee gets a sentence
-        failure = explain(error, desk.settings.company)
-        desk.metrics.failed(failure.kind, CHANNEL)
-        await webhook.send(text=failure.message)
-        return
-    desk.metrics.answered(answer, CHANNEL)
-    await keep(desk.ready, question, answer, person(command.user))
-    reply = answer_reply(answer, can_share=True)
-    await webhook.send(text=reply.text, blocks=reply.blocks, response_type="ephemeral")
-
-
-async def share(desk: Desk, interaction_id: str, channel: str, user: str) -> None:
-    """Say in the channel what was asked, and the answer that everybody may read."""
-    asked = await asyncio.to_thread(desk.store.interaction, interaction_id)
-    question = Question(asked.question, Asker(Audience.ALL, asked.asker.country), CHANNEL)
-    answer = await _whole(desk, question)
-    reply = answer_reply(answer)
-    sent = await desk.client.chat_postMessage(
-        channel=channel, text=f"<@{user}> asked: {Reply(asked.question, []).text}"
-    )
-    ts = str(sent["ts"])
-    posted = await desk.client.chat_postMessage(channel=channel, thread_ts=ts, text=reply.text, blocks=reply.blocks)
-    await record(desk, question, answer, Said(channel=channel, ts=str(posted["ts"]), thread_ts=ts, user=user))
+    await keep(desk.ready, question, answer, asker, also)
 
 
 async def ask_aloud(desk: Desk, text: str, user: str, task: Task) -> None:
     """Ask one of the suggested questions for somebody, in their direct messages."""
-    begun = Said.model_validate_json(task.placeholder) if task.placeholder else None
-    target = Place(begun.channel, begun.thread_ts, user) if begun else await _direct(desk, user, text)
+    begun = said_in(task)
+    target = Place(begun.channel, begun.thread_ts, user) if begun else await _direct(desk, user, text, task)
     asker = await desk.people.asker(user, is_private=True)
     await answer_into(desk, Question(text, asker, CHANNEL), target, task, begun.ts if begun else "")
 
@@ -229,17 +199,38 @@ async def refuse(desk: Desk, message: Message, text: str) -> None:
         )
 
 
-async def say_to(command: Command, text: str) -> None:
-    """Say something to whoever typed a command, and to nobody else."""
-    await AsyncWebhookClient(command.response_url).send(text=text, response_type="ephemeral")
+async def whole_answer(desk: Desk, question: Question) -> Answer:
+    """An answer that nobody watches being written."""
+    async with aclosing(follow(desk.ready.service, question)) as items:
+        async for item in items:
+            if isinstance(item, Answer):
+                return item
+    raise RuntimeError("an answer ended without its end")
 
 
-def too_many(desk: Desk) -> str:
-    """What somebody is told who asks when the queue is full."""
-    return busy_reply(desk.settings.company)
+async def _recorded(desk: Desk, task: Task) -> Interaction | None:
+    return await asyncio.to_thread(desk.store.interaction, task.notes[ANSWERED]) if ANSWERED in task.notes else None
 
 
-async def _streamed(desk: Desk, question: Question, delivery: Delivery) -> Answer:
+async def _finish(desk: Desk, delivery: Delivery, answer: Answer) -> None:
+    async with desk.showing(answer.id):
+        await delivery.finish(await standing(desk, answer))
+
+
+async def _stoppable(desk: Desk, question: Question, delivery: Delivery, target: Place, ticket: Ticket) -> Answer:
+    thread = place(target.channel, target.thread_ts)
+    desk.running[thread] = work = asyncio.create_task(_streamed(desk, question, delivery, ticket))
+    try:
+        return await work
+    finally:
+        desk.running.pop(thread, None)
+
+
+async def _streamed(desk: Desk, question: Question, delivery: Delivery, ticket: Ticket) -> Answer:
+    async def tell(ahead: int) -> None:
+        await delivery.say(_ahead(ahead))
+
+    await ticket.wait(tell)
     async with aclosing(follow(desk.ready.service, question)) as items:
         async for item in items:
             if isinstance(item, Answer):
@@ -247,25 +238,25 @@ async def _streamed(desk: Desk, question: Question, delivery: Delivery) -> Answe
             if isinstance(item, str):
                 await delivery.add(item)
             elif item.position:
-                await delivery.say(f"Looking it up… {_ahead(item.position)}")
+                await tell(item.position)
     raise RuntimeError("an answer ended without its end")
 
 
-async def _whole(desk: Desk, question: Question) -> Answer:
-    async with aclosing(follow(desk.ready.service, question)) as items:
-        async for item in items:
-            if isinstance(item, Answer):
-                return item
-    raise RuntimeError("an answer ended without its end")
+def _is_cancelled() -> bool:
+    """Whether it is this task that is to end, not only the one that it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _ahead(position: int) -> str:
-    return "One question comes first." if position == 1 else f"{position} questions come first."
+    if not position:
+        return LOOKING
+    return f"{LOOKING} One question comes first." if position == 1 else f"{LOOKING} {position} questions come first."
 
 
 def _text(desk: Desk, message: Message) -> str:
-    """What was asked: without the mention, and as it was typed."""
-    return " ".join(plain(message.text.replace(f"<@{desk.bot_user}>", " ")).split())[:_MAX_QUESTION]
+    """What was asked: as it was typed, without the mention, and without other people's ids."""
+    return " ".join(plain(with_names(message.text, {desk.bot_user: " "})).split())[:_MAX_QUESTION]
 
 
 async def _is_own_affair(desk: Desk, text: str) -> bool:
@@ -273,47 +264,22 @@ async def _is_own_affair(desk: Desk, text: str) -> bool:
     return not fit or bool(_OWN_AFFAIR.search(text))
 
 
-async def _direct(desk: Desk, user: str, text: str) -> Place:
+async def _say_own_affair(desk: Desk, message: Message) -> str:
+    sent = await desk.client.chat_postMessage(channel=message.channel, thread_ts=message.thread, text=_OWN_AFFAIR_REPLY)
+    return str(sent["ts"])
+
+
+async def _direct(desk: Desk, user: str, text: str, task: Task) -> Place:
     """A thread in the person's direct messages, hanging from what they asked."""
-    opened = await desk.client.conversations_open(users=user)
-    channel = str(opened["channel"]["id"])
-    asked = await desk.client.chat_postMessage(channel=channel, text=f"You asked: {Reply(text, []).text}")
-    return Place(channel, str(asked["ts"]), user)
 
+    async def ask_there() -> str:
+        opened = await desk.client.conversations_open(users=user)
+        channel = str(opened["channel"]["id"])
+        asked = await desk.client.chat_postMessage(channel=channel, text=f"You asked: {Reply(text, []).text}")
+        return f"{channel} {asked['ts']}"
 
-async def _history(desk: Desk, message: Message) -> tuple[Turn, ...]:
-    """The thread's earlier messages, oldest first; all pages are read, and the last twenty are kept."""
-    turns: deque[Turn] = deque(maxlen=_MAX_TURNS)
-    cursor = ""
-    try:
-        while True:
-            page = await desk.client.conversations_replies(
-                channel=message.channel, ts=message.thread_ts, cursor=cursor or None, limit=200
-            )
-            for one in page["messages"]:
-                if float(one["ts"]) < float(message.ts) and one.get("text"):
-                    turns.append(Turn("bot" if one.get("user") == desk.bot_user else "user", str(one["text"])[:4_000]))
-            cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
-            if not cursor:
-                return tuple(turns)
-    except (SlackClientError, KeyError, TypeError, ValueError) as error:
-        _log.warning("a thread could not be read, so the question is answered alone: %s", type(error).__name__)
-        return ()
-
-
-async def _left_behind(desk: Desk, target: Place, after: str) -> str:
-    """Our empty message in the thread that no task knows: a process was killed before it could remember it."""
-    try:
-        page = await desk.client.conversations_replies(channel=target.channel, ts=target.thread_ts, oldest=after)
-    except SlackClientError:
-        return ""
-    promised = {task.placeholder for task in await asyncio.to_thread(desk.inbox.open_tasks)}
-    for one in page["messages"]:
-        ts = str(one["ts"])
-        is_empty = one.get("user") == desk.bot_user and one.get("text", "") in ("", LOOKING)
-        if is_empty and float(ts) > float(after) and not any(f'"{ts}"' in other for other in promised):
-            return ts
-    return ""
+    channel, ts = (await once(desk, task, "asked", ask_there)).split()
+    return Place(channel, ts, user)
 
 
 async def _status(desk: Desk, target: Place, status: str) -> None:

@@ -16,6 +16,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from time import monotonic
 from typing import Any
 
 import aiohttp
@@ -33,22 +34,16 @@ from starlette.responses import Response
 
 from bot.cases import Cases
 from bot.follow import explain
-from bot.inbox import Inbox, Task
+from bot.inbox import LEASE, Inbox, Task
 from bot.posts import Posts
+from bot.replies import busy_reply
 from bot.service import Ready
-from bot.slack.actions import clicked, shortcut, submitted
-from bot.slack.answering import (
-    Patience,
-    answer_command,
-    answer_message,
-    apologise,
-    is_question,
-    refuse,
-    say_to,
-    too_many,
-)
+from bot.slack.actions import clicked, is_a_question, shortcut, submitted, tell
+from bot.slack.answering import Patience, answer_message, apologise, is_question, refuse
+from bot.slack.command import answer_command, reply_to
 from bot.slack.correcting import correct_by_reply, deleted, edited, is_correction, reacted
-from bot.slack.desk import Desk, place
+from bot.slack.deliver import is_transient
+from bot.slack.desk import Desk, Line, UnderWay, answer_in, place
 from bot.slack.home import home_opened
 from bot.slack.incoming import (
     Click,
@@ -68,6 +63,7 @@ from bot.slack.incoming import (
     stored,
 )
 from bot.slack.people import People
+from bot.slack.reply import Reply
 from bot.web.metrics import Metrics
 from config.errors import ConfigError, LedgerBusy, LedgerError
 from config.settings import Settings
@@ -75,8 +71,10 @@ from config.settings import Settings
 _log = logging.getLogger(__name__)
 _ANY = re.compile(".*", re.DOTALL)
 _TRANSIENT = (SlackClientError, aiohttp.ClientError, OSError, TimeoutError, LedgerBusy)
-# Tried again after 1, 2, 4 … 64 seconds: a short outage loses nothing, and a restart goes on with what is left.
-_TRIES = 8
+# Between tries: a short outage loses nothing, and a restart goes on with what is left.
+_PAUSES_S = (1, 2, 4, 8, 16, 32, 64)
+# How long what is said of an answer waits for its end. Answers end after a minute or so; the queue may be long.
+_WAIT_FOR_ANSWER_S = 600
 _PATIENCE = "That is a lot of questions in one minute; please wait a moment and ask again."
 _WATCH_S = 1.0
 # Of the socket; the library looks for a dead one as often.
@@ -84,6 +82,9 @@ _PING_S = 5.0
 _RETRY_S = 30.0
 # Answers that are worked on side by side; the model has a queue of its own behind them.
 _AT_ONCE = 8
+# How long stopping waits for a message that is being sent.
+_LAST_STEPS_S = 5.0
+_RENEW_S = LEASE.total_seconds() / 4
 
 
 class SlackBot:
@@ -123,8 +124,7 @@ class SlackBot:
         self._socket: AsyncSocketModeHandler | None = None
         self._desk: Desk | None = None
         self._patience = Patience(slack.questions_per_minute)
-        self._slots = asyncio.Semaphore(_AT_ONCE)
-        self._answering = 0
+        self._renewed = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._watch: asyncio.Task[None] | None = None
         self.problem = "The bot is not connected to Slack yet."
@@ -134,10 +134,15 @@ class SlackBot:
         self._watch = asyncio.create_task(self._keep_connected(ready), name="slack")
 
     async def stop(self) -> None:
-        """Disconnect. What is under way stays in the inbox for the next start."""
+        """Disconnect. What is under way stays in the inbox for whoever comes next."""
         for task in (*self._tasks, *filter(None, (self._watch,))):
             task.cancel()
         await asyncio.gather(*self._tasks, *filter(None, (self._watch,)), return_exceptions=True)
+        if self._desk:
+            if self._desk.steps:
+                await asyncio.wait(self._desk.steps, timeout=_LAST_STEPS_S)
+            with suppress(LedgerError):
+                await asyncio.to_thread(self._desk.inbox.release)
         if self._socket:
             with suppress(Exception):  # a connection that is gone already cannot be closed
                 await self._socket.client.close()
@@ -159,7 +164,9 @@ class SlackBot:
         while True:
             try:
                 if self._desk is None:
-                    await self._resume(await self._open_desk(ready))
+                    await self._open_desk(ready)
+                elif monotonic() - self._renewed > _RENEW_S:
+                    await self._take_over(self._desk)
                 if self._settings.slack.mode == "socket":
                     await self._connect()
                 self.problem = ""
@@ -175,10 +182,10 @@ class SlackBot:
                 _log.warning("Slack: %s", self.problem)
                 await asyncio.sleep(1)
 
-    async def _open_desk(self, ready: Ready) -> Desk:
+    async def _open_desk(self, ready: Ready) -> None:
         known = await self._client.auth_test()
         _log.info("Slack: %s is in %s", known["user"], known["team"])
-        return Desk(
+        desk = Desk(
             client=self._client,
             settings=self._settings,
             ready=ready,
@@ -188,7 +195,12 @@ class SlackBot:
             posts=Posts(ready.store),
             cases=Cases(ready.store),
             bot_user=str(known["user_id"]),
+            line=Line(_AT_ONCE),
         )
+        await asyncio.to_thread(desk.inbox.forget_old)
+        # A file has one server: whoever else owned tasks in it is dead.
+        await self._take_over(desk, is_alone=ready.store.file is not None)
+        self._desk = desk  # from here on events are taken
 
     async def _connect(self) -> None:
         if self._socket is None:
@@ -202,11 +214,11 @@ class SlackBot:
             self.problem = "The connection to Slack was lost; it is being made again."
             await self._socket.client.connect_to_new_endpoint()
 
-    async def _resume(self, desk: Desk) -> None:
-        await asyncio.to_thread(desk.inbox.forget_old)
-        tasks = await asyncio.to_thread(desk.inbox.open_tasks)
-        self._desk = desk  # from here on events are taken
-        for task in tasks:
+    async def _take_over(self, desk: Desk, *, is_alone: bool = False) -> None:
+        """Say that we live, and go on with what those have left who do not."""
+        await asyncio.to_thread(desk.inbox.renew)
+        self._renewed = monotonic()
+        for task in await asyncio.to_thread(desk.inbox.take_over, is_alone=is_alone):
             _log.info("Slack: going on with %s", task.kind)
             self._spawn(desk, task, stored(task.payload))
 
@@ -228,7 +240,7 @@ class SlackBot:
             return
         payload = incoming.model_dump_json()
         if task_id := await asyncio.to_thread(self._desk.inbox.take, incoming.key, incoming.kind, payload):
-            task = Task(task_id, incoming.kind, payload, "", 0, incoming.happened_at)
+            task = Task(task_id, incoming.kind, payload, {}, 0, incoming.happened_at)
             self._spawn(self._desk, task, incoming)
 
     def _spawn(self, desk: Desk, task: Task, incoming: Incoming) -> None:
@@ -238,50 +250,63 @@ class SlackBot:
 
     async def _do(self, desk: Desk, task: Task, incoming: Incoming) -> None:
         """Do one task, again if Slack could not be reached, and forget it when it is done."""
-        for tried in range(_TRIES):
+        for pause_s in (*_PAUSES_S, None):
             try:
                 await asyncio.to_thread(desk.inbox.begin, task.id)
-                await self._carry_out(desk, task, incoming)
+                await self._when_written(desk, task, incoming)
                 break
-            except _TRANSIENT as error:
+            except Exception as error:  # the edge of a task: logged, tried again if that may help, and not for ever
+                if pause_s is None or not _may_pass(error):
+                    await self._give_up(desk, task, incoming, error)
+                    break
                 _log.warning("Slack: %s failed: %s", task.kind, _cause(error))
-                if tried + 1 < _TRIES:
-                    await asyncio.sleep(2**tried)
-                known = await asyncio.to_thread(desk.inbox.task, task.id)
-                task = known or task
-            except Exception as error:  # the edge of a task: logged with an incident number, and not tried for ever
-                failure = explain(error, desk.settings.company)
-                if isinstance(incoming, Message):
-                    with suppress(*_TRANSIENT, LedgerError):
-                        await apologise(desk, incoming, task.id, failure.message)
-                break
-        else:
-            failure = explain(TimeoutError("Slack"), desk.settings.company)
-            if isinstance(incoming, Message):
-                with suppress(*_TRANSIENT, LedgerError):
-                    await apologise(desk, incoming, task.id, failure.message)
-        await asyncio.to_thread(desk.inbox.done, task.id)
+                await asyncio.sleep(pause_s)
+                with suppress(LedgerError):  # then it goes on with what is known of it here
+                    noted = await asyncio.to_thread(desk.inbox.task, task.id)
+                    task = noted or task
+        try:
+            await asyncio.to_thread(desk.inbox.done, task.id)
+        except LedgerError as error:  # done all the same; after a restart its notes say so
+            _log.error("Slack: %s stays in the inbox: %s", task.kind, error)
+
+    async def _give_up(self, desk: Desk, task: Task, incoming: Incoming, error: Exception) -> None:
+        """Log it with an incident number, and tell whoever waits for an answer."""
+        failure = explain(error, desk.settings.company)
+        if isinstance(incoming, Message):
+            with suppress(*_TRANSIENT, LedgerError):
+                await apologise(desk, incoming, task.id, failure.message)
+
+    async def _when_written(self, desk: Desk, task: Task, incoming: Incoming) -> None:
+        """Do a task; one that is about an answer which is still being written, when that is whole."""
+        for _ in range(_WAIT_FOR_ANSWER_S):
+            with suppress(UnderWay):
+                await self._carry_out(desk, task, incoming)
+                return
+            await asyncio.sleep(1)
+        await self._carry_out(desk, task, incoming)
 
     async def _carry_out(self, desk: Desk, task: Task, incoming: Incoming) -> None:
         match incoming:
             case Message():
                 await self._answer(desk, task, incoming)
             case Command():
-                if self._patience.is_over(incoming.user):
-                    await say_to(incoming, _PATIENCE)
-                    return
-                async with self._slots:
-                    await answer_command(desk, incoming)
+                if refusal := self._refusal(desk, task, incoming.user):
+                    await reply_to(desk, incoming, Reply(refusal, []))
+                else:
+                    await answer_command(desk, incoming, task)
             case Edit():
-                await edited(desk, incoming)
+                await edited(desk, incoming, task)
             case Deletion():
-                await deleted(desk, incoming)
+                await deleted(desk, incoming, task)
             case Reaction():
-                await reacted(desk, incoming)
+                await reacted(desk, incoming, task)
             case Click():
-                await clicked(desk, incoming, task)
+                if is_a_question(incoming) and (refusal := self._refusal(desk, task, incoming.user)):
+                    await tell(desk, incoming, refusal)
+                else:
+                    await clicked(desk, incoming, task)
             case Submission():
-                await submitted(desk, incoming)
+                await submitted(desk, incoming, task)
             case Shortcut():
                 await shortcut(desk, incoming)
             case HomeOpened():
@@ -291,22 +316,22 @@ class SlackBot:
                     work.cancel()
 
     async def _answer(self, desk: Desk, task: Task, message: Message) -> None:
-        if is_correction(desk, message.text) and await correct_by_reply(desk, message):
+        if is_correction(desk, message.text) and await correct_by_reply(desk, message, task):
             return
         if not await is_question(desk, message):
             return
-        if not task.attempts and self._patience.is_over(message.user):
-            await refuse(desk, message, _PATIENCE)
-            return
-        if self._answering >= desk.settings.slack.queue_limit:
-            await refuse(desk, message, too_many(desk))
-            return
-        self._answering += 1
-        try:
-            async with self._slots:
-                await answer_message(desk, message, task)
-        finally:
-            self._answering -= 1
+        if refusal := self._refusal(desk, task, message.user):
+            await refuse(desk, message, refusal)
+        else:
+            await answer_message(desk, message, task)
+
+    def _refusal(self, desk: Desk, task: Task, user: str) -> str:
+        """Why a question is not answered now; empty where it is. What was begun once is finished."""
+        if task.attempts:
+            return ""
+        if self._patience.is_over(user):
+            return _PATIENCE
+        return busy_reply(desk.settings.company) if desk.line.waiting >= desk.settings.slack.queue_limit else ""
 
 
 async def _is_wanted(desk: Desk, incoming: Incoming) -> bool:
@@ -320,12 +345,21 @@ async def _is_wanted(desk: Desk, incoming: Incoming) -> bool:
     if isinstance(incoming, Edit | Deletion):
         if await asyncio.to_thread(desk.feedback.find, place(incoming.channel, incoming.ts)):
             return True
-        thread = place(incoming.channel, incoming.thread_ts)
-        return bool(incoming.thread_ts) and await asyncio.to_thread(desk.posts.last_in, thread) is not None
+        try:
+            return await answer_in(desk, incoming.channel, incoming.thread_ts) is not None
+        except UnderWay:
+            return True
     if isinstance(incoming, Reaction):
         slack = desk.settings.slack
         return incoming.name in slack.reactions or incoming.name == slack.approval
     return True
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether trying again later may help."""
+    if isinstance(error, SlackApiError):
+        return is_transient(error)
+    return isinstance(error, _TRANSIENT)
 
 
 def _cause(error: BaseException) -> str:

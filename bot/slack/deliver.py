@@ -17,7 +17,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.slack.reply import Reply, mrkdwn
+from bot.slack.reply import Block, Reply, mrkdwn
 
 _log = logging.getLogger(__name__)
 LOOKING = "Looking it up…"
@@ -26,6 +26,16 @@ _UPDATE_S = 1.2
 _MAX_STREAMED = 11_000
 # Somebody deleted it, or it can no longer be changed.
 _GONE = {"message_not_found", "cant_update_message", "edit_window_closed"}
+
+
+# Slack's own trouble, which passes.
+_PASSING = {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"}
+
+
+def is_transient(error: SlackApiError) -> bool:
+    """Whether trying again may help."""
+    status = getattr(error.response, "status_code", 200)
+    return status >= 500 or status == 429 or error.response["error"] in _PASSING
 
 
 @dataclass(frozen=True)
@@ -54,26 +64,13 @@ class Delivery:
         self._unsent = ""
         self._sent_at = 0.0
 
-    async def begin(self) -> None:
-        """Put a message there, unless it is there already."""
+    async def begin(self, hint: str = "") -> None:
+        """Put a message there, unless it is there already; with a hint it says that, as a stream cannot."""
         if self.ts:
+            if hint:
+                await self.say(hint)
             return
-        place = self._place
-        try:
-            started = await self._client.chat_startStream(
-                channel=place.channel,
-                thread_ts=place.thread_ts,
-                recipient_user_id=place.user,
-                recipient_team_id=place.team or None,
-            )
-            self._is_streaming = True
-        except SlackApiError as error:
-            # Not every workspace streams, and not in every channel; the answer comes all the same.
-            _log.info("no stream: %s", error.response["error"])
-            started = await self._client.chat_postMessage(
-                channel=place.channel, thread_ts=place.thread_ts, text=LOOKING
-            )
-        self.ts = str(started["ts"])
+        self.ts = (await self._stream() if not hint else "") or await self._post(hint or LOOKING)
         await self._on_placed(self.ts)
 
     async def add(self, text: str) -> None:
@@ -107,15 +104,36 @@ class Delivery:
             if error.response["error"] not in _GONE:
                 raise
             _log.info("the message is gone, so there is another: %s", error.response["error"])
-            sent = await self._client.chat_postMessage(
-                channel=place.channel, thread_ts=place.thread_ts, text=reply.text, blocks=reply.blocks
-            )
-            self.ts = str(sent["ts"])
+            self.ts = await self._post(reply.text, reply.blocks)
 
     async def fail(self, text: str) -> None:
         """Say why there is no answer, in place of what was said of one."""
         self._is_streaming, self._is_new = False, False
         await self.finish(Reply(text, []))
+
+    async def _stream(self) -> str:
+        """Begin a stream; empty where there are none."""
+        place = self._place
+        try:
+            started = await self._client.chat_startStream(
+                channel=place.channel,
+                thread_ts=place.thread_ts,
+                recipient_user_id=place.user,
+                recipient_team_id=place.team or None,
+            )
+        except SlackApiError as error:
+            # Not every workspace streams, and not in every channel; the answer comes all the same.
+            _log.info("no stream: %s", error.response["error"])
+            return ""
+        self._is_streaming = True
+        return str(started["ts"])
+
+    async def _post(self, text: str, blocks: list[Block] | None = None) -> str:
+        place = self._place
+        sent = await self._client.chat_postMessage(
+            channel=place.channel, thread_ts=place.thread_ts, text=text, blocks=blocks
+        )
+        return str(sent["ts"])
 
     async def _append(self) -> None:
         if not self._unsent:

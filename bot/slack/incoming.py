@@ -75,11 +75,12 @@ class Deletion(_Incoming):
 
 
 class Reaction(_Incoming):
-    """Somebody put an emoji on a message, or took it away. `name` has no skin tone."""
+    """Somebody put an emoji on a message, or took it away. `name` has no skin tone; `author` wrote the message."""
 
     kind: Literal["reaction"] = "reaction"
     channel: str
     ts: str
+    author: str = ""
     name: str
     is_added: bool
 
@@ -211,6 +212,7 @@ def _event(body: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, Any]:
                 "kind": "reaction",
                 "channel": item["channel"],
                 "ts": item["ts"],
+                "author": event.get("item_user") or "",
                 "name": event["reaction"].split("::")[0],
                 "is_added": event["type"] == "reaction_added",
             }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 
 from slack_sdk.errors import SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
@@ -27,6 +28,7 @@ class People:
         self._client = client
         self._settings = settings
         self._members: dict[str, tuple[float, frozenset[str]]] = {}
+        self._names: dict[str, str] = {}
         self._lock = asyncio.Lock()
 
     async def is_hr(self, user: str) -> bool:
@@ -45,6 +47,17 @@ class People:
         elif is_private and user in await self._in(self._settings.managers_group):
             audience = Audience.MANAGERS
         return Asker(audience, country.upper() or None)
+
+    async def names(self, users: Sequence[str]) -> dict[str, str]:
+        """What people are called; whoever Slack does not tell about is left out."""
+        for user in users:
+            if user not in self._names:
+                try:
+                    found = (await self._client.users_info(user=user))["user"]
+                    self._names[user] = str(found.get("real_name") or found["name"])
+                except (SlackClientError, KeyError, OSError, TimeoutError) as error:
+                    _log.warning("a name cannot be read: %s", type(error).__name__)
+        return {user: self._names[user] for user in users if user in self._names}
 
     async def _in(self, group: str) -> frozenset[str]:
         """Who is in a user group; nobody where none is named."""

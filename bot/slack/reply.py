@@ -7,7 +7,7 @@ Whatever stands in a policy or was written by a person is escaped: it can neithe
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -22,6 +22,7 @@ ASK_ALOUD = "ask"
 _MAX_SECTION = 2_900  # Slack's limit is 3,000 characters
 _MAX_SOURCES = 5
 _MAX_BUTTON_TEXT = 75
+_MENTION = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>")
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,19 @@ def plain(text: str) -> str:
     """What somebody typed, from the mrkdwn that Slack sends: "see &lt;b&gt; <https://x|here>" is "see <b> here (https://x)"."""
     text = re.sub(r"<((?:https?|mailto):[^|>]*)\|([^>]*)>", _link, text)
     text = re.sub(r"<((?:https?|mailto):[^>]*)>", r"\1", text)
+    text = re.sub(r"<#[CG][A-Z0-9]+(?:\|([^>]*))?>", lambda found: f"#{found[1] or 'channel'}", text)
+    text = re.sub(r"<!(?:subteam\^[A-Z0-9]+\|@?)?([^>|^]*)[^>]*>", r"@\1", text)
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def mentioned(text: str) -> list[str]:
+    """The people who are mentioned in what Slack sends, in order."""
+    return _MENTION.findall(text)
+
+
+def with_names(text: str, names: Mapping[str, str]) -> str:
+    """What Slack sends, with people's names in place of the mentions; whoever has none is a colleague."""
+    return _MENTION.sub(lambda found: names.get(found[1], "a colleague"), text)
 
 
 def _link(found: re.Match[str]) -> str:
