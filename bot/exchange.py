@@ -5,7 +5,7 @@ again is the same to the byte: one JSON object a line for every answer with all 
 
 Files of other tools are taken too, where a line holds a `question` and an `answer` (or `response`) and, beside them or
 under `feedback`, `rating`, `reason`, `correct_points`, `incorrect_points` and `ideal_response`. A file is imported
-whole or not at all; answers that the ledger holds already are left as they are.
+whole or not at all; rows that the ledger holds already are left as they are, and what was erased stays erased.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from typing import Any
 
 import click
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from sqlalchemy import Connection, Date, DateTime, RowMapping, Table, insert, select
+from sqlalchemy import JSON, Connection, Date, DateTime, RowMapping, String, Table, insert, select
 
 from bot.feedback import Correction, Corrections, Decision, Status, Step, fold
-from bot.schema import CASES, CORRECTIONS, INTERACTIONS, POSTS, UNLINKS, VOTES
+from bot.schema import CASES, CORRECTIONS, ERASURES, INTERACTIONS, POSTS, UNLINKS, VOTES
 from bot.store import Store, in_utc, interaction_of, open_store
 from config.errors import LedgerError
 from config.settings import load_settings
 
 _SAID_OF = (VOTES, CORRECTIONS, UNLINKS, CASES, POSTS)
 _MAX_LINE = 10_000_000
+_FOREIGN = "import"
 
 
 class _Foreign(BaseModel):
@@ -97,7 +98,7 @@ def export_command(config: Path | None, file: Path) -> None:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.pass_obj
 def import_command(config: Path | None, file: Path) -> None:
-    """Take answers and what was said of them from FILE; what the ledger holds already is left as it is."""
+    """Take answers and what was said of them from FILE; what the ledger holds already, or erased, is left as it is."""
     with closing(_open(config)) as store:
         added, known = import_from(store, file)
     click.echo(f"{file}: {added} added, {known} known already", err=True)
@@ -134,11 +135,12 @@ def import_from(store: Store, file: Path) -> tuple[int, int]:
     added = known = 0
     try:
         with file.open(encoding="utf-8") as lines, store.writing() as connection:
+            erased = {row.what: in_utc(row.at) for row in connection.execute(select(ERASURES).order_by(ERASURES.c.at))}
             for number, line in enumerate(lines, 1):
                 if not line.strip():
                     continue
                 try:
-                    is_new = _add(connection, store, line)
+                    is_new = _add(connection, store, line, erased)
                 except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
                     raise LedgerError(
                         f"{file}, line {number}: {_problem(error)}; mend it, nothing was imported."
@@ -165,7 +167,7 @@ def _records(connection: Connection) -> Iterator[dict[str, object]]:
             yield {table.name: [_without_id(row)]}
 
 
-def _add(connection: Connection, store: Store, line: str) -> bool:
+def _add(connection: Connection, store: Store, line: str, erased: Mapping[str, datetime]) -> bool:
     if len(line) > _MAX_LINE:
         raise ValueError(f"it is longer than {_MAX_LINE:,} characters")
     record = json.loads(line)
@@ -178,18 +180,20 @@ def _add(connection: Connection, store: Store, line: str) -> bool:
     if not (tables := [table for table in (INTERACTIONS, *_SAID_OF) if _key(table) in record]):
         record = _of_foreign(record, store)
         tables = [INTERACTIONS, VOTES]
-    if "interaction" in record:
-        known = select(INTERACTIONS.c.id).where(INTERACTIONS.c.id == record["interaction"]["id"])
-        if connection.scalar(known) is not None:
-            return False
-    elif _is_known(connection, tables[0], record):
-        return False
+    if not any(record.get(_key(table)) for table in tables):
+        raise ValueError("it holds nothing")
+    added = False
     for table in tables:
         rows = record.get(_key(table)) or []
-        for row in [rows] if isinstance(rows, dict) else rows:
-            connection.execute(insert(table).values(_typed(table, row)))
+        for row in [_typed(table, row) for row in ([rows] if isinstance(rows, dict) else rows)]:
+            if _is_erased(row, erased):
+                if table is INTERACTIONS:
+                    return False  # and all that was said of it
+            elif not _is_known(connection, table, row):
+                connection.execute(insert(table).values(row))
+                added = True
     _read_back(connection, record)
-    return True
+    return added
 
 
 def _read_back(connection: Connection, record: Mapping[str, Any]) -> None:
@@ -205,10 +209,21 @@ def _read_back(connection: Connection, record: Mapping[str, Any]) -> None:
         )
 
 
-def _is_known(connection: Connection, table: Table, record: Mapping[str, Any]) -> bool:
-    row = _typed(table, record[table.name][0])
-    same = [table.c[name] == row[name] for name in ("at", "person") if name in row]
-    return connection.scalar(select(table.c.id).where(*same)) is not None
+def _is_known(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
+    """Whether a row is there: an answer by its id, what was said of it by all that it says.
+
+    Another tool's vote need not say when it was given: then it has the time of its import.
+    """
+    unsaid = {"at"} if row.get("source") == _FOREIGN else set()
+    said = [name for name in row if name not in unsaid and not isinstance(table.c[name].type, JSON)]
+    named = ["id"] if table is INTERACTIONS else said
+    return connection.scalar(select(table.c.id).where(*(table.c[name] == row[name] for name in named))) is not None
+
+
+def _is_erased(row: Mapping[str, Any], erased: Mapping[str, datetime]) -> bool:
+    """Whether a row is of a person or an answer that was erased after it was written."""
+    whats = (row.get("id"), row.get("interaction_id"), row.get("person"))
+    return any(what in erased and row["at"] <= erased[what] for what in whats if isinstance(what, str))
 
 
 def _key(table: Table) -> str:
@@ -225,12 +240,12 @@ def _of_foreign(record: dict[str, Any], store: Store) -> dict[str, Any]:
     }
     given = _Foreign.model_validate(flat)
     at = (given.at or datetime.now(UTC)).isoformat()
-    person = store.hash(given.person or "import")
+    person = store.hash(given.person or _FOREIGN)
     name = given.interaction_id or hashlib.sha256(f"{given.question}\0{given.answer}".encode()).hexdigest()[:32]
     interaction: dict[str, Any] = {
         "id": name,
         "at": at,
-        "channel": "import",
+        "channel": _FOREIGN,
         "person": person,
         "question": given.question,
         "history": [],
@@ -247,7 +262,7 @@ def _of_foreign(record: dict[str, Any], store: Store) -> dict[str, Any]:
     found: dict[str, Any] = {"interaction": interaction}
     if given.rating is not None:
         vote = given.model_dump(include={"rating", "reason", "correct_points", "incorrect_points", "ideal_response"})
-        found["votes"] = [vote | {"at": at, "interaction_id": name, "person": person, "source": "import"}]
+        found["votes"] = [vote | {"at": at, "interaction_id": name, "person": person, "source": _FOREIGN}]
     return found
 
 
@@ -276,6 +291,10 @@ def _typed(table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
             value = in_utc(datetime.fromisoformat(value))
         elif isinstance(kind, Date) and value is not None:
             value = date.fromisoformat(value)
+        elif isinstance(kind, String) and kind.length and len(value or "") > kind.length:
+            raise ValueError(f"'{name}' has {len(value):,} characters and may have {kind.length}")
+        elif name == "rating" and value not in range(6):
+            raise ValueError("'rating' must be from 0 (taken back) to 5")
         typed[name] = value
     return typed
 

@@ -111,6 +111,9 @@ def test_lines_of_other_tools_are_taken(tmp_path: Path) -> None:
     assert import_from(store, file) == (0, 2)
     (vote,) = store.current_votes("x1")
     assert (vote.rating, vote.ideal_response) == (5, "HR, always.")
+    file.write_text(json.dumps(flat | {"person": "ben", "rating": 1}), encoding="utf-8")
+    assert import_from(store, file) == (1, 0)
+    assert sorted(vote.rating for vote in store.current_votes("x1")) == [1, 5]
     store.close()
 
 
@@ -123,7 +126,9 @@ def test_lines_of_other_tools_are_taken(tmp_path: Path) -> None:
         ('{"question": "Who?", "answer": "HR", "rating": 9}', "rating"),
         ('{"interaction": {"id": "z", "colour": "red"}}', "'colour' is no column"),
         ("[" * 100_000, "not as expected"),
-        ('{"votes": []}', "not as expected"),
+        ('{"votes": []}', "holds nothing"),
+        ('{"votes": [{"rating": 7}]}', "'rating' must be"),
+        (f'{{"votes": [{{"person": "{"x" * 65}"}}]}}', "'person' has 65"),
         ('{"question": "Who\\ud800?", "answer": "HR"}', "surrogates"),
         ('{"question": "Who\\u0000?", "answer": "HR"}', "NUL"),
     ],
@@ -156,6 +161,19 @@ def test_a_person_is_gone_from_every_row_and_file(store: Store, tmp_path: Path) 
         store.interaction("a1")
     kept = store.interaction("a2")
     assert kept.question == "And on Sundays?" and [turn.text for turn in kept.history] == ["You may not."]
+
+
+def test_what_was_erased_is_not_brought_back_by_an_older_file(store: Store, tmp_path: Path) -> None:
+    older = tmp_path / "older.jsonl"
+    export_to(store, older)
+    erase_person(store, Settings(data_dir=tmp_path / "data"), ANA)
+    added, known = import_from(store, older)
+    assert (added, known) == (0, 3) and PRIVATE not in everything(store)
+    store.record(Question("Me again", channel="slack"), an_answer("a9"), ANA)
+    export_to(store, older)
+    other = open_store(tmp_path / "other", LedgerSettings(key="ab" * 32))
+    assert import_from(other, older)[0] == 2
+    other.close()
 
 
 def test_what_another_person_asked_in_the_same_words_stays_theirs(store: Store, tmp_path: Path) -> None:
