@@ -206,29 +206,46 @@ async def answer(question: Question, assistant: Assistant) -> AsyncGenerator[str
     search = follow_up(asked, history, assistant.judge)
     found = await asyncio.to_thread(_find, search, handling.vector, question.asker, assistant, clock)
     if isinstance(found, VerifiedMatch):
-        stored = found.answer
-        why = await asyncio.to_thread(doubt, stored, assistant.snapshot(), assistant.today())
-        text = verified_reply(stored.text, stored.verified_on, why)
-        clock.spoke()
-        yield text
-        source = _citation(Passage(stored.chunk, found.similarity), stored.text)
-        given = _answer(assistant, clock, text, Route.VERIFIED, (source,), found.probability)
-        yield replace(given, asked=search.text, verified_by=stored.correction_id)
-        return
+        given = await asyncio.to_thread(_verified, found, search.text, assistant, clock)
+        yield given.text
+        yield given
+    elif found.probability < assistant.settings.reading.min_probability or not found.reading.evidence:
+        declined = _declined(found, assistant, clock)
+        yield declined.text
+        yield declined
+    else:
+        async with aclosing(_from_evidence(found, question.asker, assistant, clock)) as parts:
+            async for part in parts:
+                yield part
 
-    passages, reading, model = found.passages, found.reading, assistant.settings.model
-    if reading.probability < assistant.settings.reading.min_probability or not reading.evidence:
-        nearest = list(dict.fromkeys(passage.chunk.metadata.title for passage in passages))[:_NEAREST]
-        text = declined_reply(company, nearest)
-        clock.spoke()
-        yield text
-        citations = _nearest_policies(passages)
-        declined = _answer(assistant, clock, text, Route.UNKNOWN, citations, reading.probability)
-        yield replace(declined, asked=found.asked, passages=_read(passages))
-        return
 
+def _verified(found: VerifiedMatch, asked: str, assistant: Assistant, clock: _Clock) -> Answer:
+    """What HR has answered, with what makes it doubtful."""
+    stored = found.answer
+    text = verified_reply(stored.text, stored.verified_on, doubt(stored, assistant.snapshot(), assistant.today()))
+    clock.spoke()
+    source = _citation(Passage(stored.chunk, found.similarity), stored.text)
+    given = _answer(assistant, clock, text, Route.VERIFIED, (source,), found.probability)
+    return replace(given, asked=asked, verified_by=stored.correction_id)
+
+
+def _declined(found: _Found, assistant: Assistant, clock: _Clock) -> Answer:
+    """That nothing answers, and which policies come nearest."""
+    nearest = list(dict.fromkeys(passage.chunk.metadata.title for passage in found.passages))[:_NEAREST]
+    text = declined_reply(assistant.settings.company, nearest)
+    clock.spoke()
+    citations = _nearest_policies(found.passages)
+    declined = _answer(assistant, clock, text, Route.UNKNOWN, citations, found.probability)
+    return replace(declined, asked=found.asked, passages=_read(found.passages))
+
+
+async def _from_evidence(
+    found: _Found, asker: Asker, assistant: Assistant, clock: _Clock
+) -> AsyncGenerator[str | Answer, None]:
+    """The evidence in the model's words, or as it stands where there are none."""
+    reading, model = found.reading, assistant.settings.model
     said: list[str] = []
-    async with aclosing(_worded(found.asked, reading.evidence, question.asker, assistant)) as sentences:
+    async with aclosing(_worded(found.asked, reading.evidence, asker, assistant)) as sentences:
         async for sentence in sentences:
             clock.spoke()
             yield sentence if not said else f" {sentence}"
@@ -236,11 +253,11 @@ async def answer(question: Question, assistant: Assistant) -> AsyncGenerator[str
     clock.step("generate")
     route, text = Route.GENERATED, " ".join(said)
     if not said:
-        route, text = Route.QUOTED, quote(reading.evidence, question.asker.country)
+        route, text = Route.QUOTED, quote(reading.evidence, asker.country)
         clock.spoke()
         yield text
-    result = _answer(assistant, clock, text, route, _sources(reading.evidence), reading.probability)
-    result = replace(result, asked=found.asked, passages=_read(passages))
+    result = _answer(assistant, clock, text, route, _sources(reading.evidence), found.probability)
+    result = replace(result, asked=found.asked, passages=_read(found.passages))
     if assistant.settings.answering.wording == "generate":
         sampling = (("max_tokens", float(model.max_answer_tokens)), ("temperature", model.temperature))
         result = replace(result, prompt=tuple(prompt(found.asked, reading.evidence)), sampling=sampling)
