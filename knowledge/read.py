@@ -181,7 +181,7 @@ def read(
     scores = reader.weights.choice(candidates.features)
     chosen = select(candidates.pieces, scores + standing[candidates.passage_of], settings)
     logit = float(reader.weights.probability(question_features(candidates, scores, chosen)))
-    evidence = [_evidence(passages[candidates.passage_of[i]], candidates.pieces[i], float(scores[i])) for i in chosen]
+    evidence = [evidence_of(passages[candidates.passage_of[i]], candidates.pieces[i], float(scores[i])) for i in chosen]
     return Reading(tuple(_completed(evidence, settings.max_words)), 1 / (1 + float(np.exp(-logit))))
 
 
@@ -196,13 +196,14 @@ def _completed(evidence: Sequence[Evidence], max_words: int) -> list[Evidence]:
         own, text = Piece(one.kind, one.text, one.lead_in, one.head), one.passage.chunk.text
         listed = introduced(own, text)
         for piece in listed or [own, *held_together(own, text)]:
-            completed.setdefault(piece.text, _evidence(one.passage, piece, one.score))
+            completed.setdefault(piece.text, evidence_of(one.passage, piece, one.score))
     added = set(completed) - {one.text for one in evidence}
     is_short = sum(len(text.split()) for text in added) <= max_words
     return list(completed.values()) if is_short else list(evidence)
 
 
-def _evidence(passage: Passage, piece: Piece, score: float) -> Evidence:
+def evidence_of(passage: Passage, piece: Piece, score: float) -> Evidence:
+    """A piece of a passage, as evidence."""
     return Evidence(passage, piece.kind, piece.text, piece.lead_in, piece.head, score)
 
 

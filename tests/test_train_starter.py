@@ -25,6 +25,7 @@ from exporter.manifest import (
 )
 from knowledge.embed import Embedder, open_embedder
 from tests.training_rows import write_training
+from trainer.alone import LOCK
 from trainer.reader import divide
 from trainer.retriever import training_rows
 from trainer.rows import (
@@ -36,7 +37,7 @@ from trainer.rows import (
     read_rows,
     standalone_rows,
 )
-from trainer.starter import LOCK, current_manifest, planned, rebuild
+from trainer.starter import current_manifest, planned, rebuild
 
 CHECKOUT = Path(__file__).parent.parent
 STARTER = CHECKOUT / "models" / "starter"

@@ -18,6 +18,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -27,7 +28,6 @@ from config.settings import DocumentSettings, IndexSettings
 from knowledge.embed import Embedder
 from knowledge.index import Snapshot, make_snapshot
 from knowledge.load import find_documents
-from knowledge.pieces import Piece
 from knowledge.prepare import prepare
 from trainer.records import Record, read_records, require
 
@@ -64,6 +64,13 @@ _MARKER = re.compile(r"^\s*(?:[-*•]|\(?(?:\d{1,3}|[A-Za-z]|[ivxIVX]{2,5})[.)])
 _MARKUP = re.compile(r"""\]\([^)\s]*(?:\s+"[^"]*")?(?:\)|$)|</?[a-zA-Z][\w-]*(?:\s[^<>]*)?/?>|\{\{.*?\}\}""")
 _FIELDS = {"file": str, "question": str, "also": str, "answerable": bool, "quotes": list}
 _OF_A_THREAD = {"standalone": str}
+
+
+class Written(Protocol):
+    """A piece of a policy, or evidence."""
+
+    @property
+    def text(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -164,6 +171,15 @@ def _require_turns(record: Record, place: str) -> None:
         raise ConfigError(f'{place} has "turns" without a role and a text; mend or remove it.')
 
 
+def answered_rows(data: Path) -> Iterator[tuple[Record, str, tuple[str, ...]]]:
+    """The records themselves, each with its employer and the quotes that answer: for what needs more of them.
+
+    Raises:
+        ConfigError: As `read_rows`.
+    """
+    return _records(data)
+
+
 def employers(data: Path) -> frozenset[str]:
     """All employers that there are rows about, of whichever kind; so every part holds out the same ones.
 
@@ -251,7 +267,7 @@ def _policies(folder: Path) -> list[Path]:
     return [path for path in find_documents(folder) if not path.name.startswith(_TERMS)]
 
 
-def is_gold(piece: Piece, quotes: Sequence[str]) -> bool:
+def is_gold(piece: Written, quotes: Sequence[str]) -> bool:
     """Whether a piece is one of the quotes, lies in one, or holds one, compared on letters and digits.
 
     A short one ("Yes", "A | 5", a title) lies in a text by chance: it must be the whole quote or a line of it. Quotes

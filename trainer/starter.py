@@ -15,15 +15,13 @@ retriever that lies beside them (`retriever_beside`). Every part's module has a 
 
 from __future__ import annotations
 
-import fcntl
 import importlib
 import logging
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -39,10 +37,9 @@ from exporter.manifest import (
     publishing,
     retriever_beside,
 )
+from trainer.alone import alone, lower_priority
 
 _log = logging.getLogger(__name__)
-LOCK = ".training.lock"
-_LOW_PRIORITY = 10
 # glibc gives large tensors back to the system as they are freed, and the system hands their pages out anew, zeroed, at
 # the next step: a third of the training time, measured. So it is told to keep them (mallopt(3); bytes).
 _KEEP_MEMORY = {
@@ -82,7 +79,7 @@ def rebuild(
     """
     if not data.is_dir():
         raise ConfigError(f"There is no folder {data} with training rows; name one with --data.")
-    with _alone(out):
+    with alone(out):
         outcomes = []
         for number, part in enumerate((part for part in PARTS if part in parts), 1):
             on_part(part, number)
@@ -93,26 +90,6 @@ def rebuild(
             size = sum(path.stat().st_size for path in (out / part).rglob("*") if path.is_file())
             outcomes.append(Outcome(state, round(time.monotonic() - began, 1), size, manifest))
     return outcomes
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Keep another process from training into the same folder; a crash lets go of it too."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock = (out / LOCK).open("a")
-    except OSError as error:
-        raise TrainingError(
-            f"{out} cannot be written to ({error.strerror}); name another folder with --out."
-        ) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise TrainingError(
-                f"Another process is training into {out}; wait until it is done, or stop it."
-            ) from error
-        yield
 
 
 def current_manifest(folder: Path, data: Path) -> Manifest | None:
@@ -137,7 +114,7 @@ def _build(part: PartName, data: Path, out: Path) -> Manifest:
         command = [sys.executable, "-m", f"trainer.{part}", "--data", str(data), "--out", str(folder)]
         # What it prints is for people: stdout belongs to the command's own result.
         status = subprocess.run(
-            command, stdout=sys.stderr, env=_KEEP_MEMORY | os.environ, preexec_fn=_step_back, check=False
+            command, stdout=sys.stderr, env=_KEEP_MEMORY | os.environ, preexec_fn=lower_priority, check=False
         ).returncode
         if status:
             raise TrainingError(
@@ -145,7 +122,3 @@ def _build(part: PartName, data: Path, out: Path) -> Manifest:
                 "The same command goes on where it stopped."
             )
         return check_files(folder)
-
-
-def _step_back() -> None:
-    os.nice(_LOW_PRIORITY)

@@ -1,54 +1,159 @@
-"""`quantahr train`: make the trained parts anew.
+"""`quantahr train`: learn from a dataset, or make the parts that ship anew.
 
-Enters: a folder of training data. Leaves: a folder of weights for each part, in place of those that were there, and
-what each was measured to do.
+Enters: a specification (`config/qlora.json`) and a dataset; or, with `--starter`, a folder of training data. Leaves: a
+run's folder with its adapter; or a folder of weights for each part, in place of those that were there.
 """
 
 from __future__ import annotations
 
 import json
+import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from config.settings import load_settings
 from exporter.manifest import PARTS, PartName
+from trainer.journal import Event
+from trainer.learn import learn
+from trainer.plan import Machine, Plan, make_plan, this_machine
+from trainer.runs import Run, RunSpec
+from trainer.spec import DEFAULT_SPEC, load_spec
 from trainer.starter import Outcome, rebuild
 
 
 @click.command("train")
+@click.option("--config", "spec", type=click.Path(path_type=Path), default=DEFAULT_SPEC, show_default=True)
+@click.option("--dataset", type=click.Path(path_type=Path, file_okay=False), help="A dataset; else the newest.")
+@click.option("--kind", type=click.Choice(["sft", "kto"]), default="sft", show_default=True, help="Answers, or votes.")
+@click.option("--parent", type=click.Path(path_type=Path, file_okay=False), help="The adapter that votes go on from.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done with each setting here, and do nothing.")
+@click.option("--resume", is_flag=True, help="Go on where it stopped, which is what happens without it as well.")
 @click.option("--starter", is_flag=True, help="Rebuild the parts that ship with QuantaHR.")
-@click.option("--only", type=click.Choice(PARTS), multiple=True, help="This part alone; may be given again.")
+@click.option("--only", type=click.Choice(PARTS), multiple=True, help="With --starter: this part alone.")
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
     default=Path("samples/training"),
     show_default=True,
-    help="Rows, and the policies they are about.",
+    help="With --starter: rows, and the policies they are about.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     default=Path("models/starter"),
     show_default=True,
-    help="Folder in which each part has its own.",
+    help="With --starter: folder in which each part has its own.",
 )
-@click.option("--force", is_flag=True, help="Also rebuild what would come out the same.")
-@click.option("--json", "as_json", is_flag=True, help="Print the manifests as JSON.")
-def command(starter: bool, only: tuple[PartName, ...], data: Path, out: Path, force: bool, as_json: bool) -> None:
-    """Train the parts that find, choose, route and recognise. Interrupted, the same command goes on."""
-    if not starter:
-        raise click.UsageError(
-            "Learning from your own feedback is not possible yet; 'quantahr train --starter' rebuilds the parts that "
-            "ship with QuantaHR."
-        )
-    chosen = only or PARTS
+@click.option("--force", is_flag=True, help="With --starter: also rebuild what would come out the same.")
+@click.option("--json", "as_json", is_flag=True, help="Print events, or manifests, as JSON.")
+@click.pass_obj
+def command(
+    config: Path | None,
+    spec: Path | None,
+    dataset: Path | None,
+    kind: str,
+    parent: Path | None,
+    dry_run: bool,
+    resume: bool,
+    starter: bool,
+    only: tuple[PartName, ...],
+    data: Path,
+    out: Path,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Train an adapter on a dataset. Interrupted, the same command goes on where it stopped."""
+    if starter:
+        _rebuild(only or PARTS, data, out, force=force, as_json=as_json)
+        return
+    data_dir = load_settings(config).data_dir
+    machine = this_machine(data_dir)
+    plan = make_plan(load_spec(spec or DEFAULT_SPEC), machine, data_dir / "models")
+    if dry_run:
+        _say(plan, machine, as_json=as_json)
+        return
+    chosen = dataset or newest_dataset(data_dir / "datasets")
+    run_spec = RunSpec(kind, plan, chosen, dataset_hash(chosen), parent)
+    run = _learn(data_dir / "runs", run_spec, as_json=as_json)
+    if as_json:
+        click.echo(json.dumps({"event": "run", "folder": str(run.folder), **(run.metrics or {})}))
+    else:
+        _say_done(run)
 
+
+def newest_dataset(folder: Path) -> Path:
+    """The dataset that was built last."""
+    built = [file.parent for file in folder.glob("*/manifest.json")]
+    if not built:
+        raise click.UsageError(f"There is no dataset in {folder}; build one with 'quantahr dataset build'.")
+    return max(built, key=lambda one: (one / "manifest.json").stat().st_mtime)
+
+
+def dataset_hash(folder: Path) -> str:
+    """Names a dataset by what its manifest says of its rows."""
+    file = folder / "manifest.json"
+    if not file.is_file():
+        raise click.UsageError(f"{folder} holds no dataset; build one with 'quantahr dataset build'.")
+    hashes: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))["sha256"]
+    return " ".join(f"{name}:{digest}" for name, digest in sorted(hashes.items()))
+
+
+def _say(plan: Plan, machine: Machine, *, as_json: bool) -> None:
+    if as_json:
+        record = {"machine": machine.described, "settings": [asdict(decision) for decision in plan.decisions]}
+        click.echo(json.dumps(record, indent=2, ensure_ascii=False))
+        return
+    table = Table(title=f"Training on: {machine.described}", caption_justify="left", show_lines=False)
+    for name in ("setting", "asked", "here", "why"):
+        table.add_column(name, overflow="fold")
+    table.columns[0].no_wrap = True
+    for one in plan.decisions:
+        style = "yellow" if one.why else None
+        table.add_row(one.setting, one.asked, one.used, one.why, style=style)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    click.echo(f"{len(plan.replaced)} of {len(plan.decisions)} settings are done otherwise than asked, as said above.")
+
+
+def _learn(runs: Path, spec: RunSpec, *, as_json: bool) -> Run:
+    if as_json:
+        return learn(runs, spec, lambda event: click.echo(json.dumps(event)))
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    console = Console(stderr=True)
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("Loading", total=None)
+
+        def on_event(event: Event) -> None:
+            match event["event"]:
+                case "step":
+                    text = f"loss {event['loss']:.3f}"
+                    bar.update(task, description=text, completed=event["step"], total=event["steps"])
+                case "out_of_memory":
+                    console.print("Out of memory.")
+                case "less_memory":
+                    what = f"{event['batch']} row at once, rank {event['r']}"
+                    how = ", with checkpointing" if event["checkpointing"] else ""
+                    console.print(f"Begun anew with {what}{how}.")
+
+        return learn(runs, spec, on_event)
+
+
+def _say_done(run: Run) -> None:
+    metrics = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in (run.metrics or {}).items())
+    click.echo(f"{run.folder}: {metrics}")
+    for one in run.plan.replaced:
+        click.echo(f"  {one.setting}: {one.used} instead of {one.asked}, as {one.why}", err=True)
+
+
+def _rebuild(parts: tuple[PartName, ...], data: Path, out: Path, *, force: bool, as_json: bool) -> None:
     def on_part(part: PartName, number: int) -> None:
-        click.echo(f"{number}/{len(set(chosen))} {part}", err=True)
+        click.echo(f"{number}/{len(set(parts))} {part}", err=True)
 
-    outcomes = rebuild(chosen, data, out, force=force, on_part=on_part)
+    outcomes = rebuild(parts, data, out, force=force, on_part=on_part)
     if as_json:
         click.echo(json.dumps([_record(outcome) for outcome in outcomes], indent=2, ensure_ascii=False))
     else:

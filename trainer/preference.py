@@ -1,0 +1,86 @@
+"""Train the generator on thumbs: answers that were good and answers that were not (KTO, arXiv 2402.01306).
+
+Enters: a run's folder with rows `{"prompt", "completion", "label"}`, and the adapter that supervised training made
+(`parent`), which it goes on from. Leaves: what `trainer.sft` leaves.
+Run: `python -m trainer.preference --run var/runs/ID`, which `quantahr train --kind kto --parent RUN/adapter` does.
+
+Good and bad answers are interleaved, since batches are drawn in order and one of a single kind teaches nothing.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, disable_progress_bars
+from peft import PeftModel
+from transformers import PrinterCallback, set_seed
+from trl import KTOConfig, KTOTrainer  # type: ignore[attr-defined]
+
+from trainer.base import load_base, load_tokenizer, with_adapter
+from trainer.records import run as run_main
+from trainer.runs import Run
+from trainer.sft import Tell, arguments, fitting, last_checkpoint, last_loss, main_of
+
+_LEAST_BATCH = 2
+
+
+def interleaved(rows: Sequence[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
+    """Good and bad answers mixed as evenly as their numbers allow."""
+    rng = random.Random(seed)
+    placed: list[tuple[float, int, dict[str, Any]]] = []
+    for is_good in (True, False):
+        own = [row for row in rows if bool(row["label"]) is is_good]
+        rng.shuffle(own)
+        placed += [((n + 0.5) / len(own), int(is_good), row) for n, row in enumerate(own)]
+    return [row for *_, row in sorted(placed, key=lambda one: one[:2])]
+
+
+def train(run: Run) -> None:
+    """Train a run to its end, from its last checkpoint if there is one. Raises what `trainer.sft.train` raises."""
+    plan = run.plan
+    disable_progress_bars()
+    set_seed(plan.spec.training.seed)
+    tokenizer = load_tokenizer(run.base)
+    rows, dropped = fitting(run.rows("train"), tokenizer, plan.max_tokens)
+    run.require_rows(len(rows), dropped)
+    base = load_base(plan, run.folder.parent / "bases")
+    parent = run.spec.parent
+    model = PeftModel.from_pretrained(base, parent, is_trainable=True) if parent else with_adapter(base, plan)
+    good, bad = (sum(bool(row["label"]) is kind for row in rows) for kind in (True, False))
+    settings = arguments(plan, run.checkpoints) | {
+        "per_device_train_batch_size": max(_LEAST_BATCH, plan.batch),
+        "max_length": plan.max_tokens,
+        # The rarer kind counts for more, so that both weigh alike.
+        "desirable_weight": max(1.0, bad / good) if good and bad else 1.0,
+        "undesirable_weight": max(1.0, good / bad) if good and bad else 1.0,
+    }
+    for other in ("packing", "shuffle_dataset"):
+        settings.pop(other)
+    trainer = KTOTrainer(
+        model=model,
+        args=KTOConfig(**settings),
+        train_dataset=Dataset.from_list(interleaved(rows, plan.spec.training.seed)),
+        processing_class=tokenizer,
+        callbacks=[Tell(run.journal)],
+    )
+    trainer.remove_callback(PrinterCallback)  # the journal tells
+    run.journal.add("rows", kept=len(rows), dropped_too_long=dropped, good=good, bad=bad)
+    trainer.train(resume_from_checkpoint=last_checkpoint(run))
+    if trainer.is_world_process_zero():
+        metrics = {"train_loss": last_loss(trainer.state), "steps": float(trainer.state.global_step)}
+        run.finish(trainer.model, metrics)
+        _without_reference(run.folder.glob("adapter/ref"))
+
+
+def _without_reference(folders: Iterable[Path]) -> None:
+    """The adapter that was compared with is saved beside the new one, and nobody needs it."""
+    for folder in folders:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    run_main(lambda: main_of(train, __doc__ or ""))

@@ -1,0 +1,185 @@
+"""Train the generator to word answers: supervised, on prompts as serving renders them.
+
+Enters: a run's folder with its plan (`run.json`) and its rows (`{"prompt": [messages], "completion": [message]}`).
+Leaves: in the same folder the adapter, a checkpoint every few steps, and a journal with the loss of every step.
+Run: `python -m trainer.sft --run var/runs/ID`, which `quantahr train` does; on several GPUs `accelerate launch -m
+trainer.sft --run …`. Killed at any point, the same command goes on from the last checkpoint, in full precision to the
+very same loss.
+
+The loss is on the completion alone, and the template's end-of-turn is part of it: a model that never saw it never
+stops. A row that does not fit is dropped and counted; trl would drop it without a word, or cut off its end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset, disable_progress_bars
+from transformers import PreTrainedTokenizerBase as Tokenizer
+from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
+from transformers.trainer_utils import get_last_checkpoint
+from trl import SFTConfig, SFTTrainer  # type: ignore[attr-defined]
+
+from trainer.base import load_base, load_tokenizer, with_adapter
+from trainer.journal import Journal
+from trainer.plan import Plan
+from trainer.records import run as run_main
+from trainer.runs import OUT_OF_MEMORY, Run, open_run
+
+ChatRow = dict[str, list[dict[str, str]]]
+
+
+def token_ids(row: ChatRow, tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
+    """The ids of a row's prompt, as serving evaluates it, and of its completion, the end of the turn included."""
+    prompt: Any = tokenizer.apply_chat_template(row["prompt"], add_generation_prompt=True, return_dict=False)
+    whole: Any = tokenizer.apply_chat_template([*row["prompt"], *row["completion"]], return_dict=False)
+    return list(prompt), list(whole[len(prompt) :])
+
+
+def fitting(rows: Sequence[ChatRow], tokenizer: Tokenizer, longest: int) -> tuple[list[ChatRow], int]:
+    """The rows that fit with their whole completion, and how many do not."""
+    kept = [row for row in rows if sum(map(len, token_ids(row, tokenizer))) <= longest]
+    return kept, len(rows) - len(kept)
+
+
+def train(run: Run) -> None:
+    """Train a run to its end, from its last checkpoint if there is one.
+
+    Raises:
+        ModelError: The base cannot be loaded.
+        ConfigError: No row fits.
+    """
+    plan = run.plan
+    disable_progress_bars()
+    set_seed(plan.spec.training.seed)
+    tokenizer = load_tokenizer(run.base)
+    rows, dropped = fitting(run.rows("train"), tokenizer, plan.max_tokens)
+    run.require_rows(len(rows), dropped)
+    held, _ = fitting(run.rows("validation"), tokenizer, plan.max_tokens)
+    trainer = SFTTrainer(
+        model=with_adapter(load_base(plan, run.folder.parent / "bases"), plan),
+        args=SFTConfig(**arguments(plan, run.checkpoints), max_length=plan.max_tokens, completion_only_loss=True),
+        train_dataset=Dataset.from_list(rows),
+        eval_dataset=Dataset.from_list(held) if held else None,
+        processing_class=tokenizer,
+        callbacks=[Tell(run.journal)],
+    )
+    trainer.remove_callback(PrinterCallback)  # the journal tells
+    run.journal.add("rows", kept=len(rows), dropped_too_long=dropped, validation=len(held))
+    trainer.train(resume_from_checkpoint=last_checkpoint(run))
+    metrics = {"train_loss": last_loss(trainer.state), "steps": trainer.state.global_step}
+    if held:
+        metrics["validation_loss"] = trainer.evaluate()["eval_loss"]
+    if trainer.is_world_process_zero():
+        run.finish(trainer.model, metrics)
+
+
+def arguments(plan: Plan, checkpoints: Path) -> dict[str, Any]:
+    """What transformers and trl are told, alike for both ways of training."""
+    training = plan.spec.training
+    return {
+        "output_dir": str(checkpoints),
+        "per_device_train_batch_size": plan.batch,
+        "per_device_eval_batch_size": plan.batch,
+        "gradient_accumulation_steps": plan.accumulation,
+        "warmup_steps": training.warmup_steps if training.warmup_steps < 1 else int(training.warmup_steps),
+        "max_steps": training.max_steps,
+        "num_train_epochs": training.num_train_epochs,
+        "learning_rate": training.learning_rate,
+        "lr_scheduler_type": training.lr_scheduler_type,
+        "weight_decay": training.weight_decay,
+        "max_grad_norm": training.max_grad_norm,
+        "activation_checkpointing": plan.use_checkpointing,
+        "use_cpu": plan.device == "cpu",
+        "bf16": plan.dtype == "bfloat16",
+        "fp16": plan.dtype == "float16",
+        "logging_steps": training.logging_steps,
+        "save_strategy": "steps",
+        "save_steps": plan.save_steps,
+        "save_total_limit": training.save_total_limit,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "seed": training.seed,
+        "data_seed": training.seed,
+        "dataloader_pin_memory": plan.device == "cuda",
+        "packing": False,
+        "shuffle_dataset": True,
+    }
+
+
+def last_checkpoint(run: Run) -> str | None:
+    """Where to go on: the checkpoint that is furthest, also among those that came back from another machine."""
+    uploads = run.plan.spec.training.resume_from_uploads
+    folders = [run.checkpoints]
+    if uploads:
+        folders.append(Path(uploads) if isinstance(uploads, str) else run.folder / "uploads")
+    found = [get_last_checkpoint(str(one)) for one in folders if one.is_dir()]  # type: ignore[no-untyped-call]
+    return max(filter(None, found), key=lambda name: int(name.rpartition("-")[2]), default=None)
+
+
+class Tell(TrainerCallback):
+    """Write every step to the journal, with what is left."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._began = (0, 0.0)
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._began = (state.global_step, time.monotonic())
+        self._journal.add("begin", step=state.global_step, steps=state.max_steps)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        if not state.is_world_process_zero or not logs or "loss" not in logs:
+            return
+        done, began = self._began
+        each = (time.monotonic() - began) / max(1, state.global_step - done)
+        self._journal.add(
+            "step",
+            step=state.global_step,
+            steps=state.max_steps,
+            loss=logs["loss"],
+            learning_rate=logs["learning_rate"],
+            eta_s=round(each * (state.max_steps - state.global_step)),
+        )
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._journal.add("saved", step=state.global_step)
+
+
+def last_loss(state: TrainerState) -> float:
+    """The mean loss of the last tenth of the steps."""
+    losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
+    last = losses[-max(1, len(losses) // 10) :]
+    return sum(last) / len(last) if last else math.nan
+
+
+def main_of(train_run: Callable[[Run], None], doc: str) -> None:
+    """Train the run in a folder in one of the ways; memory that runs out has an exit status of its own."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("--run", type=Path, required=True, help="the run's folder")
+    run = open_run(parser.parse_args().run)
+    try:
+        train_run(run)
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
+        run.journal.add("out_of_memory", message=str(error)[:200])
+        sys.exit(OUT_OF_MEMORY)
+
+
+if __name__ == "__main__":
+    run_main(lambda: main_of(train, __doc__ or ""))
