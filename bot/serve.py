@@ -23,6 +23,7 @@ from bot.erase import forget_old
 from bot.feedback import Feedback
 from bot.history import fit_to_use
 from bot.ingest import ingest_visibly, keep_configured, summary
+from bot.nightly import Nightly
 from bot.service import Known, Service
 from bot.store import Store
 from bot.web.api import create_app, startup_of
@@ -51,7 +52,7 @@ def command(config: Path | None, host: str | None, port: int | None) -> None:
         raise ConfigError(
             f"There is no folder {settings.documents.folder}; name yours as documents.folder in config/quantahr.toml."
         )
-    run(settings)
+    run(settings, config)
 
 
 async def start(settings: Settings, store: Store) -> Service:
@@ -131,13 +132,13 @@ async def _stop(task: asyncio.Task[None]) -> None:
         await task
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, config: Path | None = None) -> None:
     """Serve until interrupted.
 
     Raises:
         QuantaHRError: The assistant could not come up, or the address cannot be listened on.
     """
-    app = create_app(settings, partial(start, settings))
+    app = create_app(settings, partial(start, settings), Nightly(settings.training, config))
     listening = _listen(settings.server.host, settings.server.port)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=_FAREWELL_S))
     startup = startup_of(app)

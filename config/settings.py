@@ -53,10 +53,10 @@ class Section(BaseModel):
         """TOML has no null, and Path("") would be the working folder."""
         return None if value == "" else value
 
-    @field_validator("adapter", "parts_dir", mode="after", check_fields=False)
+    @field_validator("adapter", "parts_dir", "spec", mode="after", check_fields=False)
     @classmethod
     def _as_installed(cls, path: Path | None) -> Path | None:
-        """A folder that is not in the working folder is looked for among what was installed."""
+        """What is not in the working folder is looked for among what was installed."""
         return _INSTALLED / path if path and not path.exists() and (_INSTALLED / path).exists() else path
 
 
@@ -266,6 +266,16 @@ class SlackSettings(Section):
         return bool(self.bot_token.get_secret_value())
 
 
+class TrainingSettings(Section):
+    """When the model learns from feedback."""
+
+    schedule: str = Field(
+        "0 2 * * *",
+        description="When to look whether there is enough to learn from, as cron writes it (UTC); empty for never.",
+    )
+    spec: Path = Field(Path("config/qlora.json"), description="What is trained, see docs/training.md.")
+
+
 class Settings(Section):
     """Everything. Built once at the start of a process by `load_settings`."""
 
@@ -284,6 +294,7 @@ class Settings(Section):
     server: ServerSettings = ServerSettings()
     ledger: LedgerSettings = LedgerSettings()
     slack: SlackSettings = SlackSettings()
+    training: TrainingSettings = TrainingSettings()
 
     @model_validator(mode="before")
     @classmethod

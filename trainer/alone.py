@@ -1,12 +1,16 @@
 """One training at a time, and less important than answering.
 
-Enters: the folder that is trained into. Leaves: a lock that a crash lets go of, and a process of low priority.
+Enters: the folder that is trained into. Leaves: a lock that a crash lets go of, and a process of low priority that
+never goes on unseen.
 """
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +19,7 @@ from config.errors import TrainingError
 
 LOCK = ".training.lock"
 _LOW_PRIORITY = 10
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 @contextmanager
@@ -43,6 +48,8 @@ def alone(out: Path) -> Iterator[int]:
         yield lock.fileno()
 
 
-def lower_priority() -> None:
-    """Make this process give way to others."""
+def as_child() -> None:
+    """Make this process, which was just forked, give way to others and end with its parent, however that ends."""
     os.nice(_LOW_PRIORITY)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -35,7 +35,7 @@ from trainer.ledger_samples import ledger_samples
 from trainer.personal import without_personal_data
 from trainer.report import write_report
 from trainer.samples import LEARNERS, Dropped, Sample
-from trainer.spec import DEFAULT_SPEC, DatasetSpec, TrainingSpec, load_spec
+from trainer.spec import DatasetSpec, TrainingSpec, load_spec
 
 # Two questions as near as this, with the same row but for the question, are one.
 _COPY = 0.95
@@ -63,13 +63,13 @@ def command() -> None:
 
 
 @command.command("build")
-@click.option("--config", "spec", type=click.Path(path_type=Path), default=DEFAULT_SPEC, show_default=True)
+@click.option("--config", "--spec", "spec", type=click.Path(path_type=Path), help="What to build.  [config/qlora.json]")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
 @click.pass_obj
-def build_command(config: Path | None, spec: Path, as_json: bool) -> None:
+def build_command(config: Path | None, spec: Path | None, as_json: bool) -> None:
     """Build a dataset from the ledger, the documents and the files that the specification names."""
     settings = load_settings(config)
-    folder = build(load_spec(spec), settings)
+    folder = build(load_spec(spec or settings.training.spec), settings)
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     if as_json:
         click.echo(json.dumps({"folder": str(folder), **manifest}, indent=1, ensure_ascii=False))

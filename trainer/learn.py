@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 
 from config.errors import TrainingError
-from trainer.alone import alone, lower_priority
+from trainer.alone import alone, as_child
 from trainer.journal import Event
 from trainer.plan import Plan, smaller
 from trainer.runs import OUT_OF_MEMORY, Run, RunSpec, make_run
@@ -103,7 +103,7 @@ def _train(run: Run, on_event: Callable[[Event], None], lock: int) -> int:
     command = [sys.executable, "-W", "ignore::FutureWarning", "-m", _MODULES[run.spec.kind], "--run", str(run.folder)]
     told, killed_before = sum(1 for _ in run.journal.events()), _killed_for_memory()
     # What it prints is for people: stdout belongs to the command's own result.
-    process = subprocess.Popen(command, stdout=2, preexec_fn=lower_priority, pass_fds=(lock,))
+    process = subprocess.Popen(command, stdout=2, preexec_fn=as_child, pass_fds=(lock,))
     try:
         while process.poll() is None:
             time.sleep(_POLL_S)

@@ -58,8 +58,8 @@ def train(run: Run) -> None:
         "desirable_weight": max(1.0, bad / good) if good and bad else 1.0,
         "undesirable_weight": max(1.0, good / bad) if good and bad else 1.0,
     }
-    for other in ("packing", "shuffle_dataset"):
-        settings.pop(other)
+    for of_sft in ("packing", "shuffle_dataset", "train_sampling_strategy"):
+        settings.pop(of_sft)
     trainer = KTOTrainer(
         model=model,
         args=KTOConfig(**settings),

@@ -190,6 +190,19 @@ def open_run(folder: Path) -> Run:
         raise TrainingError(f"{folder} holds no run ({error}); begin one with 'quantahr train'.") from error
 
 
+def dataset_hash(folder: Path) -> str:
+    """Names a dataset by what its manifest says of its rows.
+
+    Raises:
+        TrainingError: There is no dataset in the folder.
+    """
+    try:
+        hashes: dict[str, str] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["sha256"]
+    except (OSError, ValueError, KeyError) as error:
+        raise TrainingError(f"{folder} holds no dataset; build one with 'quantahr dataset build'.") from error
+    return " ".join(f"{name}:{digest}" for name, digest in sorted(hashes.items()))
+
+
 def environment() -> dict[str, str]:
     """What it was trained with."""
     found = {"python": platform.python_version(), "machine": platform.machine()}

@@ -109,6 +109,7 @@ def arguments(plan: Plan, checkpoints: Path) -> dict[str, Any]:
         "seed": training.seed,
         "data_seed": training.seed,
         "dataloader_pin_memory": plan.device == "cuda",
+        "train_sampling_strategy": "group_by_length",  # a batch is as wide as its longest row
         "packing": False,
         "shuffle_dataset": True,
     }

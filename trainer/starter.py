@@ -37,7 +37,7 @@ from exporter.manifest import (
     publishing,
     retriever_beside,
 )
-from trainer.alone import alone, lower_priority
+from trainer.alone import alone, as_child
 
 _log = logging.getLogger(__name__)
 # glibc gives large tensors back to the system as they are freed, and the system hands their pages out anew, zeroed, at
@@ -114,7 +114,7 @@ def _build(part: PartName, data: Path, out: Path) -> Manifest:
         command = [sys.executable, "-m", f"trainer.{part}", "--data", str(data), "--out", str(folder)]
         # What it prints is for people: stdout belongs to the command's own result.
         status = subprocess.run(
-            command, stdout=sys.stderr, env=_KEEP_MEMORY | os.environ, preexec_fn=lower_priority, check=False
+            command, stdout=sys.stderr, env=_KEEP_MEMORY | os.environ, preexec_fn=as_child, check=False
         ).returncode
         if status:
             raise TrainingError(

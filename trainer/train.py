@@ -21,17 +21,19 @@ from exporter.manifest import PARTS, PartName
 from trainer.journal import Event
 from trainer.learn import learn
 from trainer.plan import Machine, Plan, make_plan, this_machine
-from trainer.runs import Run, RunSpec
-from trainer.spec import DEFAULT_SPEC, load_spec
+from trainer.runs import Run, RunSpec, dataset_hash
+from trainer.schedule import train_now
+from trainer.spec import load_spec
 from trainer.starter import Outcome, rebuild
 
 
 @click.command("train")
-@click.option("--config", "spec", type=click.Path(path_type=Path), default=DEFAULT_SPEC, show_default=True)
+@click.option("--config", "--spec", "spec", type=click.Path(path_type=Path), help="What to train.  [config/qlora.json]")
 @click.option("--dataset", type=click.Path(path_type=Path, file_okay=False), help="A dataset; else the newest.")
 @click.option("--kind", type=click.Choice(["sft", "kto"]), default="sft", show_default=True, help="Answers, or votes.")
 @click.option("--parent", type=click.Path(path_type=Path, file_okay=False), help="The adapter that votes go on from.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done with each setting here, and do nothing.")
+@click.option("--now", is_flag=True, help="Build a dataset and train on it, if there is enough that is new.")
 @click.option("--resume", is_flag=True, help="Go on where it stopped, which is what happens without it as well.")
 @click.option("--starter", is_flag=True, help="Rebuild the parts that ship with QuantaHR.")
 @click.option("--only", type=click.Choice(PARTS), multiple=True, help="With --starter: this part alone.")
@@ -49,7 +51,7 @@ from trainer.starter import Outcome, rebuild
     show_default=True,
     help="With --starter: folder in which each part has its own.",
 )
-@click.option("--force", is_flag=True, help="With --starter: also rebuild what would come out the same.")
+@click.option("--force", is_flag=True, help="With --starter: also what is unchanged; with --now: also on little.")
 @click.option("--json", "as_json", is_flag=True, help="Print events, or manifests, as JSON.")
 @click.pass_obj
 def command(
@@ -59,6 +61,7 @@ def command(
     kind: str,
     parent: Path | None,
     dry_run: bool,
+    now: bool,
     resume: bool,
     starter: bool,
     only: tuple[PartName, ...],
@@ -71,9 +74,14 @@ def command(
     if starter:
         _rebuild(only or PARTS, data, out, force=force, as_json=as_json)
         return
-    data_dir = load_settings(config).data_dir
+    settings = load_settings(config)
+    data_dir, wanted = settings.data_dir, load_spec(spec or settings.training.spec)
+    if now:
+        reached = train_now(wanted, settings, force=force)
+        click.echo(reached.model_dump_json() if as_json else reached.in_words)
+        return
     machine = this_machine(data_dir)
-    plan = make_plan(load_spec(spec or DEFAULT_SPEC), machine, data_dir / "models")
+    plan = make_plan(wanted, machine, data_dir / "models")
     if dry_run:
         _say(plan, machine, as_json=as_json)
         return
@@ -92,15 +100,6 @@ def newest_dataset(folder: Path) -> Path:
     if not built:
         raise click.UsageError(f"There is no dataset in {folder}; build one with 'quantahr dataset build'.")
     return max(built, key=lambda one: (one / "manifest.json").stat().st_mtime)
-
-
-def dataset_hash(folder: Path) -> str:
-    """Names a dataset by what its manifest says of its rows."""
-    file = folder / "manifest.json"
-    if not file.is_file():
-        raise click.UsageError(f"{folder} holds no dataset; build one with 'quantahr dataset build'.")
-    hashes: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))["sha256"]
-    return " ".join(f"{name}:{digest}" for name, digest in sorted(hashes.items()))
 
 
 def _say(plan: Plan, machine: Machine, *, as_json: bool) -> None:

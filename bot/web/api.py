@@ -31,6 +31,7 @@ from starlette.types import Send
 
 from bot.answer import Answer, Question
 from bot.follow import RETRY_AFTER_S, Failure, Waiting, explain, follow, keep
+from bot.nightly import Nightly
 from bot.record import AnswerRecord
 from bot.service import Ready, Service, Startup
 from bot.store import Store, Vote
@@ -51,6 +52,7 @@ from bot.web.wire import (
 )
 from config.errors import LedgerError, UnknownInteraction
 from config.settings import Settings
+from config.training import TrainingState
 
 if TYPE_CHECKING:
     from bot.slack.app import SlackBot
@@ -78,8 +80,10 @@ class Web:
     slack: SlackBot | None = None
 
 
-def create_app(settings: Settings, start: Callable[[Store], Awaitable[Service]]) -> FastAPI:
-    """Build the app; `start` is called once the server runs.
+def create_app(
+    settings: Settings, start: Callable[[Store], Awaitable[Service]], nightly: Nightly | None = None
+) -> FastAPI:
+    """Build the app; `start` is called once the server runs, and `nightly` is then begun.
 
     Raises:
         ConfigError: The server is to listen beyond this machine and no token is set.
@@ -94,9 +98,13 @@ def create_app(settings: Settings, start: Callable[[Store], Awaitable[Service]])
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         startup.begin()
+        if nightly:
+            nightly.start()
         try:
             yield
         finally:
+            if nightly:
+                await nightly.stop()
             if slack:
                 await slack.stop()
             await startup.end()
@@ -196,6 +204,12 @@ def info(web: WebOf) -> InfoBody:
         needs_token=needs_token(web.settings.server),
         ready=ready is not None,
     )
+
+
+@routes.get("/api/training")
+def training(web: WebOf) -> TrainingState:
+    """How far learning is: collecting, running, or what came of the last run."""
+    return TrainingState.read(web.settings.data_dir)
 
 
 @routes.post(

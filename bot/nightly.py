@@ -1,0 +1,68 @@
+"""Start training in the night, in a process of its own, from inside `quantahr serve`.
+
+Enters: when (`training.schedule`, as cron writes it). Leaves: `quantahr train --now`, which trains if there is enough
+to learn from. Runs that were missed are made up for once; two never run at a time, of this process by the scheduler, of
+several by the trainer's lock. The child has low priority, so answering goes first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler  # type: ignore[import-untyped]
+from apscheduler.triggers.cron import CronTrigger  # type: ignore[import-untyped]
+
+from config.errors import ConfigError
+from config.settings import TrainingSettings
+
+_log = logging.getLogger(__name__)
+_LOW_PRIORITY = 10
+# A night that the machine slept through is made up for until the next.
+_MADE_UP_FOR_S = 20 * 3600
+
+
+class Nightly:
+    """The schedule of one server. Make it at any time; `start` needs a running loop."""
+
+    def __init__(self, settings: TrainingSettings, config: Path | None) -> None:
+        try:
+            self._trigger = CronTrigger.from_crontab(settings.schedule) if settings.schedule else None
+        except ValueError as error:
+            raise ConfigError(
+                f"Setting 'training.schedule' is no schedule ({error}); write five fields as cron does, such as "
+                '"0 2 * * *", or "" for none.'
+            ) from error
+        self._command = [sys.executable, "-m", "bot.cli", *(["--config", str(config)] if config else [])]
+        self._command += ["train", "--now", "--spec", str(settings.spec)]
+        self._scheduler = AsyncIOScheduler(timezone="UTC")
+        self._child: asyncio.subprocess.Process | None = None
+
+    def start(self) -> None:
+        """Begin to wait for the next time."""
+        if self._trigger:
+            self._scheduler.add_job(
+                self.train, self._trigger, max_instances=1, coalesce=True, misfire_grace_time=_MADE_UP_FOR_S
+            )
+            self._scheduler.start()
+
+    async def stop(self) -> None:
+        """Schedule nothing more, and end a training that is under way; it goes on from its last checkpoint."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+        if self._child and self._child.returncode is None:
+            self._child.terminate()
+            await self._child.wait()
+
+    async def train(self) -> int:
+        """Run it once; gives the exit status."""
+        self._child = await asyncio.create_subprocess_exec(
+            *self._command, stdout=asyncio.subprocess.DEVNULL, preexec_fn=lambda: os.nice(_LOW_PRIORITY) and None
+        )
+        status = await self._child.wait()
+        if status:
+            _log.error("the nightly training stopped with status %d, as said above", status)
+        return status

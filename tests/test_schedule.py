@@ -1,0 +1,116 @@
+"""Training by itself: when there is enough, one at a time, and seen from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from bot.nightly import Nightly
+from bot.store import Store, Vote, open_store
+from bot.web.api import create_app
+from config.errors import ConfigError, QuantaHRError
+from config.settings import DocumentSettings, Settings, TrainingSettings
+from config.training import TrainingState
+from tests.fake_service import FakeAssistant, fake_settings
+from tests.handbook import write_handbook
+from tests.test_dataset import BEN, answered
+from tests.tiny_base import write_tiny_base
+from trainer.schedule import train_now
+from trainer.spec import TrainingSpec
+
+
+def a_spec(base: Path, minimum: int) -> TrainingSpec:
+    record = {
+        "model": {"base_llm_model": str(base), "quantization": {"load_in_4bit": False}, "max_sequence_length": 400},
+        "datasets": [{"type": "feedback"}],
+        "data": {"feedback_minimum": minimum, "validation_share": 0},
+        "training": {
+            "max_steps": 2,
+            "logging_steps": 1,
+            "per_device_train_batch_size": 2,
+            "gradient_accumulation_steps": 1,
+        },
+    }
+    return TrainingSpec.model_validate(record)
+
+
+def liked(store: Store, *names: str) -> None:
+    for name in names:
+        answered(store, name, question=f"How many days can I carry over in {name}?")
+        store.vote(Vote(name, BEN, 5, happened_at=datetime(2026, 5, 1, tzinfo=UTC)))
+
+
+@pytest.mark.slow
+def test_it_trains_when_there_is_enough_that_is_new_and_says_how_far_it_is(tmp_path: Path) -> None:
+    settings = Settings(
+        data_dir=tmp_path / "data", documents=DocumentSettings(folder=write_handbook(tmp_path / "handbook"))
+    )
+    spec = a_spec(write_tiny_base(tmp_path / "base"), 3)
+    store = open_store(settings.data_dir)
+    liked(store, "a1", "a2")
+    assert train_now(spec, settings).in_words == "collecting 2/3"
+    assert TrainingState.read(settings.data_dir).in_words == "collecting 2/3"
+    liked(store, "a3")
+    percents: list[int] = []
+    reached = train_now(
+        spec, settings, on_event=lambda _: percents.append(TrainingState.read(settings.data_dir).percent)
+    )
+    assert reached.state == "idle" and reached.result.startswith("trained: kto-")
+    assert (settings.data_dir / "runs" / reached.run / "adapter" / "adapter_model.safetensors").is_file()
+    assert max(percents) == 100
+    again = train_now(spec, settings)
+    assert again.in_words == "collecting 0/3" and again.run == reached.run  # nothing is new
+    store.close()
+
+
+def test_a_failure_is_in_the_state(tmp_path: Path) -> None:
+    settings = Settings(
+        data_dir=tmp_path / "data", documents=DocumentSettings(folder=write_handbook(tmp_path / "handbook"))
+    )
+    with pytest.raises(QuantaHRError, match="no rows for the generator"):
+        train_now(a_spec(tmp_path, 0), settings)
+    assert TrainingState.read(settings.data_dir).in_words.startswith("failed: ")
+
+
+async def test_the_state_is_on_the_api(tmp_path: Path) -> None:
+    settings = fake_settings(tmp_path)
+    (tmp_path / "training.json").write_text(json.dumps({"state": "running", "percent": 40}), encoding="utf-8")
+    settings = settings.model_copy(update={"data_dir": tmp_path})
+    app = create_app(settings, FakeAssistant().start)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+        reply = await client.get("/api/training")
+    assert (reply.status_code, reply.json()["state"], reply.json()["percent"]) == (200, "running", 40)
+
+
+def test_what_is_no_schedule_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"training\.schedule"):
+        Nightly(TrainingSettings(schedule="at night"), None)
+
+
+async def test_the_scheduler_starts_the_command_and_ends_it_with_the_server(tmp_path: Path) -> None:
+    nightly = Nightly(TrainingSettings(schedule="0 2 * * *"), tmp_path / "quantahr.toml")
+    assert nightly._command[1:] == [
+        "-m",
+        "bot.cli",
+        "--config",
+        str(tmp_path / "quantahr.toml"),
+        "train",
+        "--now",
+        "--spec",
+        str(TrainingSettings().spec),
+    ]
+    nightly.start()
+    (job,) = nightly._scheduler.get_jobs()
+    assert (job.max_instances, job.coalesce, job.next_run_time.hour) == (1, True, 2)
+    nightly._command = [sys.executable, "-c", "import time; time.sleep(60)"]
+    running = asyncio.create_task(nightly.train())
+    while nightly._child is None:
+        await asyncio.sleep(0.01)
+    await nightly.stop()
+    assert await running != 0

@@ -1,0 +1,131 @@
+"""Train when there is enough to learn from: the whole way from the ledger to an adapter, and what state that is in.
+
+Enters: settings and a specification. Leaves: a dataset and a run, when enough answers have feedback that no run has
+learned from; and `<data_dir>/training.json`, which says how far it is: what the API and the console show.
+Run: `quantahr train --now`; `quantahr serve` runs the same every night, in a process of its own.
+
+What comes after training (merging, exporting, proving, changing over) is one function of the exporter's; while there is
+none, the adapter waits in its run.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from config.errors import QuantaHRError
+from config.settings import Settings
+from config.training import STATE_FILE, TrainingState
+from trainer.alone import alone
+from trainer.dataset import build
+from trainer.journal import Event
+from trainer.learn import learn
+from trainer.plan import make_plan, this_machine
+from trainer.runs import Run, RunSpec, dataset_hash
+from trainer.spec import TrainingSpec
+
+_log = logging.getLogger(__name__)
+_LEARNED = "learned.json"
+
+
+def train_now(
+    spec: TrainingSpec, settings: Settings, *, force: bool = False, on_event: Callable[[Event], None] = lambda _: None
+) -> TrainingState:
+    """Build a dataset and train on it if enough is new, or `force` is given; gives the state that this ended in.
+
+    Raises:
+        QuantaHRError: It failed; the state says so, too.
+    """
+    state = _State(settings.data_dir)
+    with alone(settings.data_dir / "datasets"):
+        try:
+            dataset = build(spec, settings)
+            manifest = json.loads((dataset / "manifest.json").read_text(encoding="utf-8"))
+            known = _learned(settings.data_dir)
+            new = len(set(manifest["interactions"]) - known)
+            minimum = spec.data.feedback_minimum
+            if new < minimum and not force:
+                return state.write(state="collecting", collected=new, needed=minimum)
+            run = _train(spec, settings, dataset, manifest["rows"], state, on_event)
+            _write(settings.data_dir / "runs" / _LEARNED, sorted(known | set(manifest["interactions"])))
+            return state.write(state="idle", result=_afterwards(run), run=run.folder.name, collected=0, needed=minimum)
+        except QuantaHRError as error:
+            state.write(state="failed", result=str(error))
+            raise
+
+
+def _train(
+    spec: TrainingSpec,
+    settings: Settings,
+    dataset: Path,
+    rows: Mapping[str, int],
+    state: _State,
+    on_event: Callable[[Event], None],
+) -> Run:
+    """What to say first, and then what was good and what not, on the same adapter."""
+    plan = make_plan(spec, this_machine(settings.data_dir), settings.data_dir / "models")
+    kinds = [kind for kind in ("sft", "kto") if rows.get(f"{kind}.train")]
+    if not kinds:
+        raise QuantaHRError(f"{dataset} has no rows for the generator; collect corrections and votes, and build again.")
+    run: Run | None = None
+    for number, kind in enumerate(kinds):
+
+        def heard(event: Event, before: int = number) -> None:
+            if event["event"] == "step":
+                done = (before + event["step"] / event["steps"]) / len(kinds)
+                state.write(state="running", percent=round(100 * done), eta_s=event["eta_s"])
+            on_event(event)
+
+        parent = run.folder / "adapter" if run else None
+        run = learn(settings.data_dir / "runs", RunSpec(kind, plan, dataset, dataset_hash(dataset), parent), heard)
+    assert run is not None
+    return run
+
+
+def _afterwards(run: Run) -> str:
+    """Carry the adapter on towards production, as far as this version can."""
+    try:
+        candidate = importlib.import_module("exporter.candidate")
+    except ModuleNotFoundError:
+        return f"trained: {run.folder.name}; this version does not export it yet"
+    result: str = candidate.from_run(run.folder)
+    return result
+
+
+class _State:
+    """The state file, replaced at once so that nobody reads half of it."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._file = data_dir / STATE_FILE
+        self._last = TrainingState.read(data_dir)
+
+    def write(self, **values: Any) -> TrainingState:
+        """Change some of it."""
+        kept = {"result": self._last.result, "run": self._last.run}
+        self._last = TrainingState.model_validate(kept | values | {"at": datetime.now(UTC)})
+        _write(self._file, self._last.model_dump(mode="json"))
+        return self._last
+
+
+def _learned(data_dir: Path) -> set[str]:
+    """The answers that a run has learned from."""
+    file = data_dir / "runs" / _LEARNED
+    try:
+        return set(json.loads(file.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return set()
+    except ValueError:
+        _log.warning("%s cannot be read; all feedback counts as new", file)
+        return set()
+
+
+def _write(file: Path, value: object) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f"{file.name}.part")
+    part.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    part.replace(file)
