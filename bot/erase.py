@@ -128,8 +128,10 @@ def _erase(store: Store, settings: Settings, kind: str, what: str) -> Erased:
         words -= {normal(text) for text in connection.scalars(select(INTERACTIONS.c.question))}
         in_ledger = ("the ledger",) if _is_in_rows(connection, words) else ()
     _rewrite(store)
+    users = _users(settings, answers)
+    _empty_datasets(settings.data_dir, users)
     found = tuple(sorted(_files_with(settings.data_dir, words)))
-    return Erased(len(answers), rows, in_ledger + found, tuple(sorted(_users(settings, answers))))
+    return Erased(len(answers), rows, in_ledger + found, users)
 
 
 def normal(text: str) -> str:
@@ -286,14 +288,33 @@ def _files_with(folder: Path, words: Iterable[str]) -> Iterator[str]:
             yield f"{file} (it cannot be read)"
 
 
-def _users(settings: Settings, answers: list[str]) -> Iterator[str]:
-    """Datasets and models whose manifests or rows name one of the answers."""
-    ids = [answer.encode() for answer in answers]
-    for folder in (settings.data_dir / "datasets", settings.data_dir / "models"):
-        for file in sorted(folder.rglob("*.json*")) if folder.is_dir() else ():
-            content = file.read_bytes()
-            if any(answer in content for answer in ids):
-                yield str(file.relative_to(settings.data_dir))
+def _users(settings: Settings, answers: list[str]) -> tuple[str, ...]:
+    """Datasets and models that name one of the answers, and the runs that learned from those datasets, as folders."""
+    datasets = _naming(settings.data_dir, "datasets", answers)
+    models = _naming(settings.data_dir, "models", answers)
+    runs = _naming(settings.data_dir, "runs", [folder.partition("/")[2] for folder in datasets])
+    return (*datasets, *models, *runs)
+
+
+def _naming(data_dir: Path, kind: str, names: list[str]) -> list[str]:
+    """The folders in `data_dir/kind` with a JSON file in which one of the names stands: "datasets/d1"."""
+    wanted = [name.encode() for name in names]
+    found = set()
+    for file in (data_dir / kind).rglob("*.json*"):
+        content = file.read_bytes()
+        if any(name in content for name in wanted):
+            found.add("/".join(file.relative_to(data_dir).parts[:2]))
+    return sorted(found)
+
+
+def _empty_datasets(data_dir: Path, users: Iterable[str]) -> None:
+    """Take the rows out of datasets that hold what was erased; the manifest still says what they were made of."""
+    for name in users:
+        folder = data_dir / name
+        if name.startswith("datasets/") and folder.is_dir():
+            for file in folder.iterdir():
+                if file.is_file() and file.name != "manifest.json":
+                    file.unlink()
 
 
 __all__ = ["Erased", "UnknownInteraction", "command", "erase_interaction", "erase_person"]

@@ -150,8 +150,13 @@ def test_a_person_is_gone_from_every_row_and_file(store: Store, tmp_path: Path) 
     models = tmp_path / "data" / "datasets" / "d1"
     models.mkdir(parents=True)
     (models / "manifest.json").write_text(json.dumps({"interactions": ["a1"]}))
+    (models / "kto.train.jsonl").write_text(json.dumps({"interaction": "a1", "question": PRIVATE}))
+    run = tmp_path / "data" / "runs" / "sft-1"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text(json.dumps({"dataset": "var/datasets/d1"}))
     erased = erase_person(store, settings, ANA)
-    assert (erased.answers, erased.left_in, erased.used_by) == (1, (), ("datasets/d1/manifest.json",))
+    assert (erased.answers, erased.left_in, erased.used_by) == (1, (), ("datasets/d1", "runs/sft-1"))
+    assert [file.name for file in models.iterdir()] == ["manifest.json"]
     left = everything(store)
     assert PRIVATE not in left
     assert "second job" not in left and "another matter" not in left and "no answer to my question" not in left

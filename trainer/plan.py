@@ -106,7 +106,8 @@ def this_machine(folder: Path = Path()) -> Machine:
         gpu_memory_gb=properties.total_memory / 1e9 if properties else 0.0,
         has_cpu_bf16=bool(_CPU_BF16 & _cpu_flags()),
         cores=usable_cores(),
-        memory_gb=psutil.virtual_memory().available / 1e9,
+        # Not what is free now: the same plan again finds the same run.
+        memory_gb=psutil.virtual_memory().total / 1e9,
         free_disk_gb=shutil.disk_usage(existing).free / 1e9,
     )
 
