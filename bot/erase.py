@@ -109,7 +109,7 @@ def forget_old(store: Store, keep_days: int) -> int:
     before = datetime.now(UTC) - timedelta(days=keep_days)
     old = INTERACTIONS.c.at < before
     with store.writing() as connection:
-        kept = select(CORRECTIONS.c.interaction_id)
+        kept = select(CORRECTIONS.c.interaction_id).where(CORRECTIONS.c.text != "")
         ids = list(connection.scalars(select(INTERACTIONS.c.id).where(old, INTERACTIONS.c.id.not_in(kept))))
         for start in range(0, len(ids), _BATCH):
             _delete(connection, ids[start : start + _BATCH], None)
@@ -122,6 +122,8 @@ def _erase(store: Store, settings: Settings, kind: str, what: str) -> Erased:
         own = select(INTERACTIONS.c.id).where(INTERACTIONS.c.person == what)
         answers = list(connection.scalars(own)) if person else [what]
         words = {normal(word) for word in _words(connection, answers, person)} - {""}
+        # HR's own words are the company's and stay.
+        words -= {normal(said) for said in connection.scalars(select(CORRECTIONS.c.text).where(CORRECTIONS.c.is_hr))}
         rows = _delete(connection, answers, person) + _delete_from_others(connection, words)
         connection.execute(insert(ERASURES).values(at=datetime.now(UTC), kind=kind, what=what[:64], rows=rows))
         # What somebody else asked in the same words is theirs, and stays.
@@ -148,7 +150,7 @@ def _words(connection: Connection, answers: list[str], person: str | None) -> It
     suggested = CORRECTIONS.c.is_hr.is_(False)
     written: tuple[tuple[Table, tuple[str, ...], ColumnElement[bool] | None], ...] = (
         (VOTES, ("reason", "ideal_response", "correct_points", "incorrect_points"), None),
-        (CASES, ("text",), None),
+        (CASES, ("text",), CASES.c.step == CaseStep.OPEN.value),
         (CORRECTIONS, ("text", "question"), suggested),
     )
     for table, names, only in written:

@@ -402,11 +402,13 @@ def fold(steps: Iterable[RowMapping]) -> Correction | None:
                 now.status = Status.LIVE
             case Step.UNAPPROVE:
                 now.approvers -= {row["person"]}
-                if not now.approvers:
+                if not now.approvers and now.status is Status.LIVE:
                     now.status = Status.WITHDRAWN
             case Step.REJECT:
+                now.approvers = set()
                 now.status = Status.REJECTED
             case Step.WITHDRAW:
+                now.approvers = set()
                 now.status = Status.WITHDRAWN
         if now.status is Status.LIVE and (before is not Status.LIVE or row["step"] == Step.WRITE):
             now.since = in_utc(row["happened_at"])

@@ -69,24 +69,29 @@ class Inbox:
                 connection.execute(insert(INBOX).values(row | self._lease(now)))
         return task_id
 
-    def begin(self, task_id: str) -> None:
-        """Count a try."""
+    def begin(self, task_id: str) -> bool:
+        """Count a try; False where the task is gone, since it was done or its person erased."""
+        counted = update(INBOX).where(INBOX.c.id == task_id).values(attempts=INBOX.c.attempts + 1)
         with self._store.writing() as connection:
-            connection.execute(update(INBOX).where(INBOX.c.id == task_id).values(attempts=INBOX.c.attempts + 1))
+            return connection.execute(counted).rowcount > 0
 
     def note(self, task_id: str, name: str, outcome: str) -> None:
         """Keep what came of one step of a task."""
         with self._store.writing() as connection:
             self.note_within(connection, task_id, name, outcome)
 
-    def note_within(self, connection: Connection, task_id: str, name: str, outcome: str) -> None:
-        """The same, in a transaction that is under way: the step and the note are kept together."""
+    def note_within(self, connection: Connection, task_id: str, name: str, outcome: str) -> bool:
+        """The same, in a transaction that is under way: the step and the note are kept together.
+
+        False where the task is gone.
+        """
         of_task = INBOX.c.id == task_id
-        noted = connection.scalar(select(INBOX.c.notes).where(of_task))
+        noted = connection.scalar(select(INBOX.c.notes).where(of_task).with_for_update())
         if noted is None:
-            return  # it was erased meanwhile
+            return False
         notes = json.dumps(self._notes(noted) | {name: outcome})
         connection.execute(update(INBOX).where(of_task).values(notes=self._store.seal(notes)))
+        return True
 
     def done(self, task_id: str) -> None:
         """Forget a task; no error when it is gone."""

@@ -8,8 +8,11 @@ several by the trainer's lock. The child has low priority, so answering goes fir
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 import os
+import re
+import signal
 import sys
 from pathlib import Path
 
@@ -21,8 +24,25 @@ from config.settings import TrainingSettings
 
 _log = logging.getLogger(__name__)
 _LOW_PRIORITY = 10
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
 # A night that the machine slept through is made up for until the next.
 _MADE_UP_FOR_S = 20 * 3600
+
+
+def _as_child() -> None:
+    """Give way to answering, and end with the server, however that ends."""
+    os.nice(_LOW_PRIORITY)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _trigger(schedule: str) -> CronTrigger:
+    """When cron would run it, in UTC. Raises ValueError where that is no schedule."""
+    minute, hour, day, month, weekday = schedule.split()
+    # cron counts days from Sunday, 0 or 7; the library from Monday.
+    named = re.sub(r"(?<![/\d])[0-7](?!\d)", lambda found: _DAYS[int(found[0])], weekday)
+    return CronTrigger(minute=minute, hour=hour, day=day, month=month, day_of_week=named, timezone="UTC")
 
 
 class Nightly:
@@ -30,7 +50,7 @@ class Nightly:
 
     def __init__(self, settings: TrainingSettings, config: Path | None) -> None:
         try:
-            self._trigger = CronTrigger.from_crontab(settings.schedule) if settings.schedule else None
+            self._trigger = _trigger(settings.schedule) if settings.schedule else None
         except ValueError as error:
             raise ConfigError(
                 f"Setting 'training.schedule' is no schedule ({error}); write five fields as cron does, such as "
@@ -60,7 +80,7 @@ class Nightly:
     async def train(self) -> int:
         """Run it once; gives the exit status."""
         self._child = await asyncio.create_subprocess_exec(
-            *self._command, stdout=asyncio.subprocess.DEVNULL, preexec_fn=lambda: os.nice(_LOW_PRIORITY) and None
+            *self._command, stdout=asyncio.subprocess.DEVNULL, preexec_fn=_as_child
         )
         status = await self._child.wait()
         if status:

@@ -52,6 +52,13 @@ class Posts:
         """The last answer of a thread; None where the bot has said none."""
         return self._first(POSTS.c.thread == self._store.hash(thread))
 
+    def all_in(self, thread: str) -> list[Post]:
+        """All answers of a thread, in the order in which they were recorded."""
+        query = select(POSTS.c.interaction_id, POSTS.c.sealed).where(POSTS.c.thread == self._store.hash(thread))
+        with self._store.reading() as connection:
+            rows = connection.execute(query.order_by(POSTS.c.id)).all()
+        return [Post(row.interaction_id, self._store.unseal(row.sealed)) for row in rows]
+
     def of(self, interaction_id: str) -> Post | None:
         """Where an answer was said last; None where it was said in no message, or another channel's."""
         return self._first(POSTS.c.interaction_id == interaction_id)

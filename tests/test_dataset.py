@@ -28,6 +28,8 @@ from trainer.dataset import assemble, build, group, is_validation
 from trainer.document_samples import document_samples
 from trainer.file_samples import file_samples, folder_snapshot
 from trainer.ledger_samples import ledger_samples
+from trainer.records import read_records
+from trainer.report import write_report
 from trainer.samples import Dropped, Sample, evidence_in, messages_of, said
 from trainer.sft import token_ids
 from trainer.spec import DatasetSpec, TrainingSpec
@@ -157,6 +159,17 @@ def test_not_in_the_policies_teaches_declining(
     rows = learned(store, snapshot, embedder)
     assert list(rows) == [("reading", "corrected")]
     assert rows["reading", "corrected"][0]["answerable"] is False
+
+
+def test_a_denial_that_a_policy_supports_is_an_answer(
+    store: Store, feedback: Feedback, snapshot: Snapshot, embedder: Embedder
+) -> None:
+    denied = "Interns are not covered by the bonus policy."
+    answered(store, citations=(Citation("bonus.md", "Bonus", "Bonus", denied, denied, 0.9),), text="Nobody is.")
+    corrected(feedback, denied)
+    rows = learned(store, snapshot, embedder)
+    assert rows["sft", "corrected"][0]["completion"] == said(denied)
+    assert not any(row.get("answerable") is False for some in rows.values() for row in some)
 
 
 def test_what_others_write_is_imitated_when_hr_approves_it_and_not_before(
@@ -317,9 +330,26 @@ def test_groups_follow_from_nearness_and_their_side_from_their_name(embedder: Em
 def test_nobody_steers_the_model_alone(embedder: Embedder) -> None:
     samples = [a_sample(number, person="p1" if number < 30 else f"p{number}") for number in range(40)]
     made = assemble(samples, TrainingSpec(), embedder)
-    assert made.manifest["dropped"]["feedback, liked: one person's share"] == 22
+    assert made.manifest["dropped"]["feedback, liked: one person's share"] == 25
     kept = {row["interaction"] for row in rows_of(made.files, "kto")}
-    assert {f"a{number}" for number in range(22, 30)} <= kept  # the newest of theirs
+    assert {f"a{number}" for number in range(25, 30)} <= kept  # the newest of theirs
+
+
+def test_what_hr_writes_is_not_capped_and_all_feedback_counts(embedder: Embedder) -> None:
+    samples = [replace(a_sample(number, person="hr"), label="corrected") for number in range(20)]
+    made = assemble([*samples, samples[0]], TrainingSpec(), embedder)
+    assert (
+        made.manifest["feedback"]["answers"]
+        == made.manifest["rows"]["kto.train"] + made.manifest["rows"].get("kto.validation", 0)
+        == 20
+    )
+
+
+def test_a_line_separator_in_a_text_breaks_nothing(tmp_path: Path, embedder: Embedder) -> None:
+    made = assemble([a_sample(1, question="How\u2028many\u0085days?")], TrainingSpec(), embedder)
+    write_report(tmp_path, made.manifest, made.files)
+    (tmp_path / "kto.jsonl").write_text("".join(made.files.values()), encoding="utf-8")
+    assert len(list(read_records(tmp_path / "kto.jsonl"))) == 1
 
 
 def test_replay_keeps_its_share_and_personal_data_goes(embedder: Embedder) -> None:

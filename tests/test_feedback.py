@@ -136,6 +136,15 @@ def test_a_rejected_suggestion_stays_rejected_until_it_changes(feedback: Feedbac
     assert feedback.correct(by_ben("27 days.", 3)).status is Status.SUGGESTED
 
 
+def test_what_was_rejected_or_withdrawn_is_not_revived_by_an_approval_that_is_taken_back(feedback: Feedback) -> None:
+    feedback.correct(by_ben())
+    for minute, (step, person) in enumerate(
+        [(Step.APPROVE, HR), (Step.REJECT, "slack:UHR2"), (Step.APPROVE, "slack:UHR3"), (Step.UNAPPROVE, "slack:UHR3")]
+    ):
+        feedback.decide(decision(step, minute + 1, person))
+    assert [one.status for one in feedback.corrections()] == [Status.WITHDRAWN]
+
+
 def test_only_hr_decides_and_authors_withdraw(feedback: Feedback) -> None:
     feedback.correct(by_ben())
     with pytest.raises(UnknownCorrection, match="Only people of HR"):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 
-from bot.nightly import Nightly
+from bot.nightly import Nightly, _trigger
 from bot.store import Store, Vote, open_store
 from bot.web.api import create_app
 from config.errors import ConfigError, QuantaHRError
@@ -91,6 +91,16 @@ async def test_the_state_is_on_the_api(tmp_path: Path) -> None:
 def test_what_is_no_schedule_is_named() -> None:
     with pytest.raises(ConfigError, match=r"training\.schedule"):
         Nightly(TrainingSettings(schedule="at night"), None)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "day"), [("0 2 * * 0", 6), ("0 2 * * 7", 6), ("0 2 * * 1-5", 0), ("5 2 * * *", None)]
+)
+def test_days_are_those_of_cron_in_utc(schedule: str, day: int | None) -> None:
+    saturday = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    fires = _trigger(schedule).get_next_fire_time(None, saturday)
+    assert fires.hour == 2 and fires.utcoffset() == timedelta(0)
+    assert day is None or fires.weekday() == day
 
 
 async def test_the_scheduler_starts_the_command_and_ends_it_with_the_server(tmp_path: Path) -> None:

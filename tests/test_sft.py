@@ -29,8 +29,8 @@ from trainer.journal import Event, Journal
 from trainer.learn import check_room, learn
 from trainer.plan import Machine, Plan, make_plan
 from trainer.preference import interleaved
-from trainer.runs import Run, RunSpec, make_run, open_run
-from trainer.sft import fitting, token_ids
+from trainer.runs import Run, RunSpec, dataset_hash, make_run, open_run
+from trainer.sft import fitting, last_checkpoint, token_ids
 from trainer.spec import TrainingSpec
 
 CPU = Machine("", 0, False, 0.0, has_cpu_bf16=True, cores=2, memory_gb=24.0, free_disk_gb=100.0)
@@ -40,7 +40,7 @@ TRAINING = {
     "num_train_epochs": 6,
     "learning_rate": 5e-3,
     "logging_steps": 1,
-    "save_steps": 2,
+    "save_steps": 1,
 }
 
 
@@ -67,7 +67,7 @@ def write_dataset(folder: Path) -> Path:
     for part, numbers in (("train", range(16)), ("validation", range(16, 20))):
         lines = [json.dumps(a_row(number)) for number in numbers]
         (folder / f"sft.{part}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (folder / "manifest.json").write_text(json.dumps({"sha256": {"train": "a", "validation": "b"}}), encoding="utf-8")
+    (folder / "manifest.json").write_text(json.dumps({"sha256": hashes(folder)}), encoding="utf-8")
     return folder
 
 
@@ -143,7 +143,7 @@ def test_a_run_that_is_done_is_not_done_again(done: Run) -> None:
 def test_a_run_that_is_killed_ends_with_the_same_loss(done: Run, tmp_path: Path) -> None:
     run = make_run(tmp_path, done.spec)
     command = [sys.executable, "-m", "trainer.sft", "--run", str(run.folder)]
-    for saved in (4, 12):
+    for saved in (6, 13):  # in the middle of an epoch
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while not any(one["event"] == "saved" and one["step"] >= saved for one in run.journal.events()):
             assert process.poll() is None
@@ -194,6 +194,31 @@ def test_good_and_bad_answers_are_interleaved() -> None:
     mixed = interleaved(rows, 0)
     assert sorted(row["n"] for row in mixed) == list(range(12))
     assert all(not all(row["label"] for row in mixed[i : i + 4]) for i in range(9))
+
+
+def test_a_checkpoint_that_was_cut_off_is_passed_over(done: Run, tmp_path: Path) -> None:
+    run = make_run(tmp_path, done.spec)
+    for step, files in ((2, ("trainer_state.json", "optimizer.pt")), (4, ("optimizer.pt",))):
+        checkpoint = run.checkpoints / f"checkpoint-{step}"
+        checkpoint.mkdir(parents=True)
+        for name in files:
+            (checkpoint / name).write_text("{}", encoding="utf-8")
+    assert last_checkpoint(run) == str(run.checkpoints / "checkpoint-2")
+
+
+def test_a_loss_that_is_no_number_is_no_result(done: Run, tmp_path: Path) -> None:
+    run = make_run(tmp_path, done.spec)
+    with pytest.raises(TrainingError, match="lower the learning rate"):
+        run.finish(None, {"train_loss": float("nan")})
+    assert run.metrics is None
+
+
+def test_rows_that_were_changed_since_are_not_trained_on(tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "d")
+    assert "sft.train.jsonl" in dataset_hash(folder)
+    (folder / "sft.train.jsonl").unlink()
+    with pytest.raises(TrainingError, match="changed or erased"):
+        dataset_hash(folder)
 
 
 def test_two_do_not_train_at_once(done: Run, tmp_path: Path) -> None:

@@ -274,7 +274,11 @@ async def test_a_verified_answer_whose_review_is_due_awaits_hr_until_it_is_confi
         await slack.submit(HR, slack.views[0], text="Six days.", review_on="2020-01-01")
         await slack.until(lambda: "look at again" in str(slack.homes.get(HR)))
         (correction,) = bot.feedback.corrections(Status.LIVE)
-        await slack.click(HR, None, "confirm", correction.id)
+        await slack.click(HR, None, "confirm", f"{correction.id} of-another-text")
+        await slack.until(lambda: any("changed since" in one["text"] for one in slack.whispers))
+        assert "look at again" in str(slack.homes[HR])
+        elements = [e for block in slack.homes[HR]["blocks"] for e in block.get("elements", ())]
+        await slack.click(HR, None, "confirm", next(e["value"] for e in elements if e.get("action_id") == "confirm"))
         await slack.until(lambda: "look at again" not in str(slack.homes[HR]))
         (confirmed,) = bot.feedback.corrections(Status.LIVE)
         assert confirmed.text == "Six days." and str(confirmed.review_on) > "2026"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from bot.erase import erase_interaction
 from bot.feedback import Status
 from bot.slack.desk import Line
 from tests.fake_service import QUOTED, FakeAssistant
@@ -107,6 +108,40 @@ async def test_an_answer_that_was_recorded_is_said_after_a_restart_and_not_made_
     async with running(config, assistant.start) as bot:
         answer = await slack.answer_to(asked)
         assert QUOTED.text in answer.shown and len(bot.answers) == len(assistant.questions) == 1
+
+
+async def test_a_reply_belongs_to_the_answer_that_it_stands_under(slack: SlackServer, tmp_path: Path) -> None:
+    async with running(slack_settings(tmp_path, slack)) as bot:
+        asked = await slack.say(ANA, QUESTION, mention=True)
+        first = await slack.answer_to(asked)
+        reply = await slack.say(BEN, "It is six days since May.", thread=asked.ts)
+        second = await slack.answer_to(await slack.say(ANA, "And part-time?", thread=asked.ts))
+        await slack.say(BEN, "thanks", thread=asked.ts)
+        await slack.delete(slack.messages[-1])
+        await slack.react(HR, reply, "white_check_mark")
+        await slack.until(lambda: "It is six days since May." in first.shown)
+        assert QUOTED.text in second.shown
+        assert [one.interaction_id for one in bot.feedback.corrections()] == bot.answers[:1]
+
+
+async def test_a_stream_that_cannot_be_appended_to_is_ended_and_whole(slack: SlackServer, tmp_path: Path) -> None:
+    slack.broken = {"chat.appendStream C1"}
+    async with running(slack_settings(tmp_path, slack)):
+        answer = await slack.answer_to(await slack.say(ANA, QUESTION, mention=True))
+        await slack.until(lambda: "*Sources*" in answer.shown)
+        assert QUOTED.text in answer.shown and said(slack, "went wrong") == 0
+
+
+async def test_a_case_about_an_answer_that_was_erased_is_brought_before_hr_all_the_same(
+    slack: SlackServer, tmp_path: Path
+) -> None:
+    async with running(slack_settings(tmp_path, slack)) as bot:
+        answer = await slack.answer_to(await slack.say(ANA, QUESTION, mention=True))
+        await slack.click(ANA, answer, "talk_to_hr", answer.button("talk_to_hr"))
+        await slack.until(lambda: slack.views)
+        erase_interaction(bot.store, slack_settings(tmp_path, slack), bot.answers[0])
+        await slack.submit(ANA, slack.views[0], note="Please call me", how=["question"])
+        await slack.until(lambda: said(slack, "Please call me", "CHR"))
 
 
 async def test_who_waits_sees_how_many_come_first(slack: SlackServer, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerBase as Tokenizer
 from config.errors import ConfigError, ModelError
 from exporter.manifest import publishing
 from trainer.plan import Plan
+from trainer.runs import base_hash
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -105,7 +106,7 @@ def _named(base: Path) -> tuple[Path, dict[str, Any]]:
 
 def _plain_copy(base: Path, work: Path) -> Path:
     """A GGUF's weights as transformers saves them, made once: what is quantized anew must be plain first."""
-    target = work / base.stem
+    target = work / f"{base.stem}-{base_hash(base)[:10]}"
     if not target.is_dir():
         model = AutoModelForCausalLM.from_pretrained(
             base.parent, gguf_file=base.name, dtype=torch.float32, local_files_only=True, **_unpacked(base)

@@ -42,6 +42,7 @@ _COPY = 0.95
 # A person may always have this many, however few there are in all.
 _LEAST_OF_A_PERSON = 5
 _REPLAY = "replay"
+_BY_HR = frozenset({"corrected", "approved", "unlinked", "confirmed"})
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,7 @@ def assemble(found: Sequence[Sample | Dropped], spec: TrainingSpec, embedder: Em
     for _, kinds in samples:
         personal.update(dict(kinds))
     kept = sorted((sample for sample, _ in samples), key=_order)
+    interactions = sorted({sample.interaction for sample in kept if sample.interaction})
     vectors = _vectors(kept, embedder)
     kept = _without_copies(kept, vectors, dropped)
     kept = _capped(kept, spec.data.person_share, dropped)
@@ -164,11 +166,11 @@ def assemble(found: Sequence[Sample | Dropped], spec: TrainingSpec, embedder: Em
         "dropped": dict(sorted(dropped.items())),
         "personal_data": dict(sorted(personal.items())),
         "feedback": {
-            "answers": len({one.interaction for one in kept if one.interaction}),
+            "answers": len(interactions),
             "people": len({one.person for one in kept if one.person}),
             "minimum": spec.data.feedback_minimum,
         },
-        "interactions": sorted({one.interaction for one in kept if one.interaction}),
+        "interactions": interactions,
         "groups": len(set(groups.values())),
         "settings": spec.data.model_dump(),
         "prompt_version": PROMPT_VERSION,
@@ -276,20 +278,40 @@ def _without_question(sample: Sample) -> Mapping[str, Any]:
     return row
 
 
+def _most(counts: Iterable[int], share: float) -> int:
+    """The most rows of one person that are no more than their share of what is then left of all."""
+    numbers = list(counts)
+    fits = (
+        most
+        for most in range(max(numbers, default=0), _LEAST_OF_A_PERSON, -1)
+        if most <= share * sum(min(one, most) for one in numbers)
+    )
+    return next(fits, _LEAST_OF_A_PERSON)
+
+
 def _capped(samples: Sequence[Sample], share: float, dropped: Counter[str]) -> list[Sample]:
-    """No more of one person than their share of each learner's rows from feedback; the newest stay."""
-    totals = Counter(sample.learner for sample in samples if sample.person)
+    """No more of one person than their share of each learner's rows from feedback; the newest stay.
+
+    What HR wrote is HR's work, however few they are: it is not capped.
+    """
+    people = Counter((one.learner, one.person) for one in samples if _is_capped(one))
+    most = {
+        learner: _most((count for (of, _), count in people.items() if of == learner), share) for learner in LEARNERS
+    }
     counts: Counter[tuple[str, str]] = Counter()
     kept = []
     for sample in samples:
-        if sample.person:
+        if _is_capped(sample):
             counts[sample.learner, sample.person] += 1
-            most = max(_LEAST_OF_A_PERSON, int(share * totals[sample.learner]))
-            if counts[sample.learner, sample.person] > most:
+            if counts[sample.learner, sample.person] > most[sample.learner]:
                 dropped[f"{sample.source}, {sample.label}: one person's share"] += 1
                 continue
         kept.append(sample)
     return kept
+
+
+def _is_capped(sample: Sample) -> bool:
+    return bool(sample.person) and sample.label not in _BY_HR
 
 
 def _with_replay(samples: Sequence[Sample], spec: TrainingSpec, dropped: Counter[str]) -> list[Sample]:

@@ -72,7 +72,9 @@ def _alpaca(file: Path) -> list[Sample | Dropped]:
     try:
         text = file.read_text(encoding="utf-8")
         records = (
-            json.loads(text) if text.lstrip().startswith("[") else [json.loads(line) for line in text.splitlines()]
+            json.loads(text)
+            if text.lstrip().startswith("[")
+            else [json.loads(line) for line in text.split("\n") if line.strip()]
         )
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise ConfigError(

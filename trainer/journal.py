@@ -31,7 +31,7 @@ class Journal:
         """All events, oldest first."""
         if not self.file.is_file():
             return
-        for line in self.file.read_text(encoding="utf-8").splitlines():
+        for line in self.file.read_text(encoding="utf-8").split("\n"):
             try:
                 event = json.loads(line)
             except ValueError:

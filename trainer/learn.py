@@ -45,7 +45,7 @@ def learn(runs: Path, spec: RunSpec, on_event: Callable[[Event], None]) -> Run:
     if run.metrics is not None:
         return run
     with alone(runs) as lock:
-        check_room(spec.plan, runs)
+        check_room(run.plan, runs)
         while (status := _train(run, on_event, lock)) != 0:
             less = smaller(run.plan) if status == OUT_OF_MEMORY else None
             if less is None:

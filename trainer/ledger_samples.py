@@ -34,8 +34,8 @@ _AGREEMENT = 1 / 3
 # A correction and a passage this near say the same, as far as vectors tell; grounding decides.
 _MATCHING = 0.5
 _NOT_IN_POLICIES = re.compile(
-    r"\b(?:not|nothing|no policy|isn't|is not|aren't)\b[^.]{0,40}\b(?:in|covered by|part of)\b[^.]{0,20}"
-    r"\b(?:polic(?:y|ies)|handbook|documents?)\b|\bthere is no policy\b",
+    r"\b(?:not|nothing|isn't|aren't)\b[^.]{0,30}\bin (?:the|our|any|these) (?:polic(?:y|ies)|handbook|documents)\b"
+    r"|\bthere is no policy\b|\bno policy (?:on|about|for|says|covers)\b",
     re.IGNORECASE,
 )
 
@@ -86,16 +86,16 @@ def _of_correction(one: _Known, snapshot: Snapshot, embedder: Embedder) -> Itera
     label = "approved" if is_approval else "corrected"
     make = _maker(answered, label, correction.owner)
     shown = evidence_in(() if answered.abstained else answered.citations)
-    if _NOT_IN_POLICIES.search(text):
-        negatives = [passage_row(cited) for cited in answered.passages[:4]]
-        yield make("reading", question, {"answerable": False, "positives": [], "negatives": negatives})
-        return
     named = list(_passages(correction, answered, snapshot, embedder))
     standing = next(((cited, found) for cited in named if (found := evidence_for(text, cited, question))), None)
     if is_supported(text, shown, question):
         evidence, cited = shown, None
     elif standing:
         cited, evidence = standing
+    elif _NOT_IN_POLICIES.search(text):
+        negatives = [passage_row(cited) for cited in answered.passages[:4]]
+        yield make("reading", question, {"answerable": False, "positives": [], "negatives": negatives})
+        return
     else:
         evidence, cited = [], None
         yield Dropped(SOURCE, label, "no passage says what HR wrote, and facts are not trained in")
@@ -108,7 +108,9 @@ def _of_correction(one: _Known, snapshot: Snapshot, embedder: Embedder) -> Itera
         yield make("kto", question, {"prompt": prompt, "completion": said(answered.answer), "label": False})
     positives = [passage_row(cited, evidence)] if cited else _quoted(answered) if evidence else []
     if positives:
-        wrong = [] if is_approval or not cited else _quoted(answered)
+        right = {(one["file"], one["heading"], one["text"]) for one in positives}
+        quoted = [] if is_approval or not cited else _quoted(answered)
+        wrong = [one for one in quoted if (one["file"], one["heading"], one["text"]) not in right]
         yield make("reading", question, {"answerable": True, "positives": positives, "negatives": wrong})
 
 
@@ -156,7 +158,7 @@ def _of_matches(store: Store, hr: frozenset[str]) -> Iterator[Sample | Dropped]:
     refused = {row["interaction_id"] for row in unlinked}
     for row in unlinked:
         if stored := corrections.get(row["correction_id"]):
-            yield _match(stored, row["question"], row["person"], is_same=False)
+            yield _match(stored, row["question"], row["person"], row["interaction_id"] or "", is_same=False)
         else:
             yield Dropped(SOURCE, "unlinked", "the verified answer was erased")
     for one in _known(store):
@@ -165,12 +167,13 @@ def _of_matches(store: Store, hr: frozenset[str]) -> Iterator[Sample | Dropped]:
         if stored is None or answered.id in refused:
             continue
         if people := [vote.person for vote in one.votes if vote.rating > 3 and vote.person in hr]:
-            yield _match(stored, answered.asked or answered.question, people[-1], is_same=True)
+            yield _match(stored, answered.asked or answered.question, people[-1], answered.id, is_same=True)
 
 
-def _match(stored: Correction, question: str, person: str, *, is_same: bool) -> Sample:
+def _match(stored: Correction, question: str, person: str, interaction: str, *, is_same: bool) -> Sample:
     row = {"question": question, "stored": stored.question, "answer": stored.text, "same": is_same}
-    return Sample("matching", SOURCE, "confirmed" if is_same else "unlinked", stored.question, row, person)
+    label = "confirmed" if is_same else "unlinked"
+    return Sample("matching", SOURCE, label, question, row, person, interaction=interaction)
 
 
 def _maker(answered: Interaction, label: str, person: str) -> Callable[..., Sample]:

@@ -31,13 +31,13 @@ from stdnum.us import ssn
 _REGIONS = ("US", "GB", "DE")
 _EMAIL = re.compile(r"[\w.+'-]+@[\w-]+(?:\.[\w-]+)+")
 _ADDRESS = re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}\b|\b(?:[0-9a-f]{1,4}:){4,7}[0-9a-f]{1,4}\b", re.IGNORECASE)
-_SLACK_ID = re.compile(r"<[@#][UWCGD][A-Z0-9]{6,}(?:\|[^>]*)?>|\b[UW][A-Z0-9]{8,11}\b(?=.*\d)")
+_SLACK_ID = re.compile(r"<[@#][UWCGD][A-Z0-9]{6,}(?:\|[^>]*)?>|\b(?=[A-Z]*\d)[UW][A-Z0-9]{8,11}\b")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{2,4}){3,8}\b")
 _DIGITS = re.compile(r"(?<![\w.,])\d(?:[ -]?\d){7,18}(?![\w]|[.,]\d)")
 _NINO = re.compile(r"\b[A-CEGHJ-PR-TW-Z]{2} ?\d{2} ?\d{2} ?\d{2} ?[A-D]\b")
 _NAME = r"[A-Z][\w'’-]+(?:[ -][A-Z][\w'’-]+){0,2}"
 _NAMED = re.compile(
-    rf"(?:\b(?:[Mm]y name(?:'s| is)|[Ii](?:'m| am) called|Dear|(?:Mr|Mrs|Ms|Dr)\.?|Herr|Frau|(?:Hi|Hello|Hey),?)\s+|"
+    rf"(?:\b(?:[Mm]y name(?:'s| is)|[Ii](?:'m| am) called|(?:Mr|Mrs|Ms|Dr)\.?|Herr|Frau|(?i:dear|hi|hello|hey),?)\s+|"
     rf"\b(?:[Rr]egards|[Cc]heers|[Tt]hanks|[Ss]incerely)[,!]?\s*\n\s*|\b[Tt]his is\s+(?={_NAME} (?:from|here|in)\b))"
     rf"({_NAME})"
 )

@@ -20,6 +20,7 @@ from peft import PeftModel
 from transformers import PrinterCallback, set_seed
 from trl import KTOConfig, KTOTrainer  # type: ignore[attr-defined]
 
+from config.errors import ConfigError
 from trainer.base import load_base, load_tokenizer, with_adapter
 from trainer.records import run as run_main
 from trainer.runs import Run
@@ -49,16 +50,20 @@ def train(run: Run) -> None:
     run.require_rows(len(rows), dropped)
     base = load_base(plan, run.folder.parent / "bases")
     parent = run.spec.parent
-    model = PeftModel.from_pretrained(base, parent, is_trainable=True) if parent else with_adapter(base, plan)
     good, bad = (sum(bool(row["label"]) is kind for row in rows) for kind in (True, False))
+    if parent and not (parent / "adapter_config.json").is_file():
+        raise ConfigError(f"{parent} holds no adapter; name the folder 'adapter' of a run with --parent.")
+    model = PeftModel.from_pretrained(base, parent, is_trainable=True) if parent else with_adapter(base, plan)
     settings = arguments(plan, run.checkpoints) | {
         "per_device_train_batch_size": max(_LEAST_BATCH, plan.batch),
+        "gradient_accumulation_steps": max(1, plan.accumulation // (2 if plan.batch < _LEAST_BATCH else 1)),
+        "learning_rate": plan.spec.training.kto_learning_rate,
         "max_length": plan.max_tokens,
         # The rarer kind counts for more, so that both weigh alike.
         "desirable_weight": max(1.0, bad / good) if good and bad else 1.0,
         "undesirable_weight": max(1.0, good / bad) if good and bad else 1.0,
     }
-    for of_sft in ("packing", "shuffle_dataset", "train_sampling_strategy"):
+    for of_sft in ("packing", "shuffle_dataset"):
         settings.pop(of_sft)
     trainer = KTOTrainer(
         model=model,

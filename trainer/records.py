@@ -33,7 +33,7 @@ def read_records(file: Path) -> Iterator[tuple[str, Record]]:
         ConfigError: The file cannot be read, or a line is no JSON object; it is named.
     """
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} cannot be read ({error}); name a file of JSON lines.") from error
     for number, line in enumerate(lines, 1):

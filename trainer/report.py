@@ -31,7 +31,7 @@ def _lines(manifest: Mapping[str, Any], files: Mapping[str, str]) -> Iterator[st
         yield from _table(title, manifest[name])
     for name, text in files.items():
         yield from ("", f"## {name}")
-        for record in _chosen([json.loads(line) for line in text.splitlines()]):
+        for record in _chosen([json.loads(line) for line in text.split("\n") if line.strip()]):
             yield from ("", f"**{record['from']}** ({record['source']})", "", "```", _shown(record), "```")
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import platform
 import shutil
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from trainer.records import read_records
 
 OUT_OF_MEMORY = 75
 RUN_FILE, METRICS, ADAPTER, PLOT, REPORT = "run.json", "metrics.json", "adapter", "loss.png", "report.md"
+_TELLING_BYTES = 1_000_000
 _PACKAGES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "datasets", "quantahr")
 
 
@@ -48,7 +50,8 @@ class RunSpec:
         decides = _SPEC.dump_python(self, mode="json")
         decides["plan"].pop("decisions")
         decides.pop("dataset")
-        decides["plan"]["base"] = _base_hash(self.plan.base)
+        decides["plan"]["spec"]["training"].pop("resume_from_uploads")
+        decides["plan"]["base"] = base_hash(self.plan.base)
         return f"{self.kind}-{hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:10]}"
 
 
@@ -113,6 +116,8 @@ class Run:
     def finish(self, model: Any, metrics: dict[str, float]) -> None:
         """Save the adapter and everything that explains it; the metrics come last and say that it is done."""
         metrics = {name: round(float(value), 6) for name, value in metrics.items()}
+        if not all(math.isfinite(value) for value in metrics.values()):
+            raise TrainingError(f"The loss of {self.folder.name} is no number any more; lower the learning rate.")
         partial = self.folder / f".{ADAPTER}"
         shutil.rmtree(partial, ignore_errors=True)
         model.save_pretrained(partial, safe_serialization=True)
@@ -194,12 +199,15 @@ def dataset_hash(folder: Path) -> str:
     """Names a dataset by what its manifest says of its rows.
 
     Raises:
-        TrainingError: There is no dataset in the folder.
+        TrainingError: There is no dataset in the folder, or its rows are not those that were built.
     """
     try:
         hashes: dict[str, str] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["sha256"]
+        present = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.glob("*.jsonl")}
     except (OSError, ValueError, KeyError) as error:
         raise TrainingError(f"{folder} holds no dataset; build one with 'quantahr dataset build'.") from error
+    if present != hashes:
+        raise TrainingError(f"The rows in {folder} were changed or erased; build a dataset anew.")
     return " ".join(f"{name}:{digest}" for name, digest in sorted(hashes.items()))
 
 
@@ -214,9 +222,14 @@ def environment() -> dict[str, str]:
     return found
 
 
-def _base_hash(base: Path | None) -> str:
-    """Names a base by its files' sizes and names: hashing gigabytes at every start would take too long."""
+def base_hash(base: Path | None) -> str:
+    """Names a base by its files' names and sizes and a megabyte of each: all of them would take too long."""
     if base is None:
         return ""
-    files = sorted(base.iterdir()) if base.is_dir() else [base]
-    return hashlib.sha256(repr([(file.name, file.stat().st_size) for file in files]).encode()).hexdigest()
+    digest = hashlib.sha256()
+    for file in sorted(base.iterdir()) if base.is_dir() else [base]:
+        if file.is_file():
+            with file.open("rb") as content:
+                content.seek(max(0, file.stat().st_size - _TELLING_BYTES))
+                digest.update(f"{file.name}\0{file.stat().st_size}\0".encode() + content.read())
+    return digest.hexdigest()

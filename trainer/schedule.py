@@ -57,6 +57,9 @@ def train_now(
         except QuantaHRError as error:
             state.write(state="failed", result=str(error))
             raise
+        except BaseException as error:  # interrupted, or a fault of ours: nobody must see it running for ever
+            state.write(state="failed", result=f"interrupted ({type(error).__name__}); it goes on at the next start")
+            raise
 
 
 def _train(

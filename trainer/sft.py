@@ -13,6 +13,7 @@ stops. A row that does not fit is dropped and counted; trl would drop it without
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import sys
 import time
@@ -24,7 +25,6 @@ import torch
 from datasets import Dataset, disable_progress_bars
 from transformers import PreTrainedTokenizerBase as Tokenizer
 from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
-from transformers.trainer_utils import get_last_checkpoint
 from trl import SFTConfig, SFTTrainer  # type: ignore[attr-defined]
 
 from trainer.base import load_base, load_tokenizer, with_adapter
@@ -109,7 +109,6 @@ def arguments(plan: Plan, checkpoints: Path) -> dict[str, Any]:
         "seed": training.seed,
         "data_seed": training.seed,
         "dataloader_pin_memory": plan.device == "cuda",
-        "train_sampling_strategy": "group_by_length",  # a batch is as wide as its longest row
         "packing": False,
         "shuffle_dataset": True,
     }
@@ -121,8 +120,18 @@ def last_checkpoint(run: Run) -> str | None:
     folders = [run.checkpoints]
     if uploads:
         folders.append(Path(uploads) if isinstance(uploads, str) else run.folder / "uploads")
-    found = [get_last_checkpoint(str(one)) for one in folders if one.is_dir()]  # type: ignore[no-untyped-call]
-    return max(filter(None, found), key=lambda name: int(name.rpartition("-")[2]), default=None)
+    found = [one for folder in folders for one in folder.glob("checkpoint-*") if _is_whole(one)]
+    last = max(found, key=lambda one: int(one.name.rpartition("-")[2]), default=None)
+    return str(last) if last else None
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Whether a checkpoint was written to its end: a kill in the middle leaves one without its last files."""
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return (checkpoint / "optimizer.pt").is_file() and checkpoint.name.rpartition("-")[2].isdecimal()
 
 
 class Tell(TrainerCallback):

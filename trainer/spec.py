@@ -86,6 +86,14 @@ class DatasetSpec(_Part):
     type: DatasetType
     input_files: tuple[str, ...] = ()
 
+    @model_validator(mode="after")
+    def _files_where_there_are_any(self) -> DatasetSpec:
+        if self.type == "feedback" and self.input_files:
+            raise ValueError("feedback comes from the ledger; import files with 'quantahr feedback import'")
+        if self.type in ("alpaca", "rows") and not self.input_files:
+            raise ValueError(f"{self.type} needs input_files")
+        return self
+
 
 class DataSpec(_Part):
     """How rows become a dataset."""
@@ -115,6 +123,7 @@ class TrainSpec(_Part):
     max_steps: int = Field(-1, ge=-1)
     num_train_epochs: float = Field(2.0, gt=0)
     learning_rate: float = Field(5e-4, gt=0)
+    kto_learning_rate: float = Field(5e-6, gt=0)
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
     weight_decay: float = Field(0.0, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)

@@ -71,12 +71,20 @@ def command(
     as_json: bool,
 ) -> None:
     """Train an adapter on a dataset. Interrupted, the same command goes on where it stopped."""
+    if dry_run and starter:
+        raise click.UsageError("--dry-run says what a specification does; --starter follows none.")
+    if now and (dataset or parent or kind != "sft"):
+        raise click.UsageError(
+            "--now builds its dataset and trains both ways; leave out --dataset, --parent and --kind."
+        )
+    if parent and kind != "kto":
+        raise click.UsageError("--parent is what votes go on from; add --kind kto.")
     if starter:
         _rebuild(only or PARTS, data, out, force=force, as_json=as_json)
         return
     settings = load_settings(config)
     data_dir, wanted = settings.data_dir, load_spec(spec or settings.training.spec)
-    if now:
+    if now and not dry_run:
         reached = train_now(wanted, settings, force=force)
         click.echo(reached.model_dump_json() if as_json else reached.in_words)
         return

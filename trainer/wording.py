@@ -104,7 +104,7 @@ def main() -> None:
             own.sort(key=lambda one: hashlib.sha256(str(one["id"]).encode()).digest())
             text = "".join(json.dumps(one, ensure_ascii=False, sort_keys=True) + "\n" for one in own)
             (folder / f"sft.{part}.jsonl").write_text(text, encoding="utf-8")
-            hashes[part], counts[part] = hashlib.sha256(text.encode()).hexdigest(), len(own)
+            hashes[f"sft.{part}.jsonl"], counts[part] = hashlib.sha256(text.encode()).hexdigest(), len(own)
         dropped = Counter(one["dropped"] for one in records if "dropped" in one)
         manifest = {
             "rows": counts,

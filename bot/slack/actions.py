@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from slack_sdk.errors import SlackApiError
 
 from bot.cases import Case, CaseStep
-from bot.feedback import Decision, Step, Writing
+from bot.feedback import Decision, Status, Step, Writing
 from bot.inbox import Task
 from bot.slack.answering import ask_aloud
 from bot.slack.command import share
@@ -209,7 +209,11 @@ async def _approve_answer(desk: Desk, click: Click, _: Task) -> None:
 
 async def _confirm(desk: Desk, click: Click, _: Task) -> None:
     """A verified answer holds although something changed: it rests on its sections as they are now."""
-    known = await asyncio.to_thread(desk.feedback.correction, click.value)
+    known = await asyncio.to_thread(desk.feedback.correction, click.value.partition(" ")[0])
+    if click.value != approving(known) or known.status is not Status.LIVE:
+        await tell(desk, click, "It was changed since; look at it again.")
+        await publish_home(desk, click.user)
+        return
     snapshot = desk.ready.service.snapshot()
     sources = filter(None, (source_of(snapshot, source.file, source.heading) for source in known.sources))
     writing = Writing(
@@ -284,7 +288,7 @@ async def _open_case(desk: Desk, sent: Submission, about: About, task: Task) -> 
         await _direct(desk, sent.user, f"I cannot pass this on from here. Please turn to {hr.name} {ways}".strip())
         return
     is_anonymous = "anonymous" in how
-    with_question = bool(about.interaction_id) and "question" in how
+    with_question = "question" in how and await _is_known(desk, about.interaction_id)
     case = await asyncio.to_thread(
         desk.cases.open,
         person(sent.user),
@@ -350,6 +354,15 @@ async def _step(
     await once(desk, task, "told", lambda: _direct(desk, case.reply_to, told))
     await once(desk, task, "noted", lambda: _note(desk, about.channel, about.ts, to_hr))
     return case
+
+
+async def _is_known(desk: Desk, interaction_id: str) -> bool:
+    """Whether an answer is in the ledger; it may have been erased since, or never recorded."""
+    try:
+        await asyncio.to_thread(desk.store.interaction, interaction_id)
+    except UnknownInteraction:
+        return False
+    return True
 
 
 async def _answered(desk: Desk, case: Case) -> Interaction | None:

@@ -32,6 +32,7 @@ from bot.slack.incoming import Message
 from bot.slack.reply import Reply, answer_reply, corrected_reply, mentioned, plain, with_names
 from bot.slack.thread import history, left_behind
 from bot.store import Interaction
+from config.errors import UnknownInteraction
 
 _log = logging.getLogger(__name__)
 
@@ -177,7 +178,8 @@ async def record(desk: Desk, task: Task, question: Question, answer: Answer, ask
     def also(connection: Connection) -> None:
         if said:
             desk.posts.keep(connection, said.place, said.thread, answer.id, said.model_dump_json())
-        desk.inbox.note_within(connection, task.id, ANSWERED, answer.id)
+        if not desk.inbox.note_within(connection, task.id, ANSWERED, answer.id):
+            raise UnknownInteraction("The task is gone: whoever asked was erased meanwhile.")
 
     desk.metrics.answered(answer, CHANNEL)
     await keep(desk.ready, question, answer, asker, also)

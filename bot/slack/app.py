@@ -252,7 +252,8 @@ class SlackBot:
         """Do one task, again if Slack could not be reached, and forget it when it is done."""
         for pause_s in (*_PAUSES_S, None):
             try:
-                await asyncio.to_thread(desk.inbox.begin, task.id)
+                if not await asyncio.to_thread(desk.inbox.begin, task.id):
+                    return
                 await self._when_written(desk, task, incoming)
                 break
             except Exception as error:  # the edge of a task: logged, tried again if that may help, and not for ever
@@ -272,9 +273,14 @@ class SlackBot:
     async def _give_up(self, desk: Desk, task: Task, incoming: Incoming, error: Exception) -> None:
         """Log it with an incident number, and tell whoever waits for an answer."""
         failure = explain(error, desk.settings.company)
-        if isinstance(incoming, Message):
-            with suppress(*_TRANSIENT, LedgerError):
+        with suppress(*_TRANSIENT, LedgerError):
+            if isinstance(incoming, Message):
                 await apologise(desk, incoming, task.id, failure.message)
+            elif isinstance(incoming, Command):
+                await reply_to(desk, incoming, Reply(failure.message, []))
+            elif isinstance(incoming, Click | Submission):
+                opened = await desk.client.conversations_open(users=incoming.user)
+                await desk.client.chat_postMessage(channel=str(opened["channel"]["id"]), text=failure.message)
 
     async def _when_written(self, desk: Desk, task: Task, incoming: Incoming) -> None:
         """Do a task; one that is about an answer which is still being written, when that is whole."""
@@ -346,7 +352,7 @@ async def _is_wanted(desk: Desk, incoming: Incoming) -> bool:
         if await asyncio.to_thread(desk.feedback.find, place(incoming.channel, incoming.ts)):
             return True
         try:
-            return await answer_in(desk, incoming.channel, incoming.thread_ts) is not None
+            return await answer_in(desk, incoming.channel, incoming.thread_ts, incoming.ts) is not None
         except UnderWay:
             return True
     if isinstance(incoming, Reaction):

@@ -7,6 +7,7 @@ message once that has expired; question and answer in the channel, made anew fro
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from slack_sdk.errors import SlackApiError
 from slack_sdk.webhook.async_client import AsyncWebhookClient
@@ -53,7 +54,9 @@ async def _answer(desk: Desk, command: Command, text: str, task: Task) -> Reply:
         failure = explain(error, desk.settings.company)
         desk.metrics.failed(failure.kind, CHANNEL)
         return Reply(failure.message, [])
-    if ANSWERED not in task.notes:
+    if ANSWERED in task.notes:  # a sensitive message's: its text is not kept, so it was made again
+        answer = replace(answer, id=task.notes[ANSWERED])
+    else:
         await record(desk, task, question, answer, person(command.user), None)
     return answer_reply(answer, can_share=True)
 

@@ -48,7 +48,8 @@ def is_correction(desk: Desk, text: str) -> bool:
 
 async def correct_by_reply(desk: Desk, message: Message, task: Task) -> bool:
     """Take a reply for a correction of the thread's last answer; False where there is no such answer."""
-    post = await answer_in(desk, message.channel, message.thread_ts)
+    known = await _known(desk, message.channel, message.ts)
+    post = await _post_of(desk, message, known)
     if post is None:
         return False
     await _write(desk, task, post, message)
@@ -70,6 +71,8 @@ async def edited(desk: Desk, edit: Edit, task: Task) -> None:
 async def deleted(desk: Desk, deletion: Deletion, task: Task) -> None:
     """A deleted reply withdraws its correction, also when it is told before the reply is."""
     known = await _known(desk, deletion.channel, deletion.ts)
+    if known is None and not is_correction(desk, deletion.was):
+        return
     post = await _post_of(desk, deletion, known)
     if post is not None:
         await _decide(desk, task, post, deletion, Step.WITHDRAW)
@@ -110,7 +113,7 @@ async def approve_answer(
     if answered.abstained or answered.route in (Route.VERIFIED, Route.SENSITIVE):
         return
     live = await asyncio.to_thread(desk.feedback.live_for, interaction_id)
-    if live and live.text != answered.answer:
+    if live and live.text != answered.answer and not is_taken_back:
         return  # what stands there now is HR's already
     name = f"{CHANNEL}:approved:{interaction_id}"
     step = Step.UNAPPROVE if is_taken_back else Step.APPROVE
@@ -150,7 +153,7 @@ async def show(desk: Desk, task: Task, was: Before, now: Correction) -> None:
             await desk.client.chat_update(channel=said.channel, ts=said.ts, text=reply.text, blocks=reply.blocks)
         live = await asyncio.to_thread(desk.feedback.live_for, now.interaction_id)
         if live and live.id == now.id and not was_live:
-            await once(desk, task, "told", lambda: _tell_asker(desk, said))
+            await once(desk, task, f"told {now.id}", lambda: _tell_asker(desk, said))
     except SlackApiError as error:
         if is_transient(error):
             raise
@@ -205,7 +208,9 @@ async def _approve_reply(desk: Desk, reaction: Reaction, task: Task) -> None:
     message = await message_at(desk, reaction.channel, reaction.ts)
     thread_ts = str(message.get("thread_ts") or "")
     author, text = str(message.get("user") or ""), str(message.get("text") or "")
-    post = await answer_in(desk, reaction.channel, thread_ts)
+    known = await _known(desk, reaction.channel, reaction.ts)
+    found = await asyncio.to_thread(desk.posts.of, known.interaction_id) if known else None
+    post = found or await answer_in(desk, reaction.channel, thread_ts, reaction.ts)
     is_reply = thread_ts != reaction.ts and author != desk.bot_user and not message.get("bot_id")
     if post is None or not author or not text or not is_reply:
         return
@@ -225,12 +230,14 @@ async def _approve_reply(desk: Desk, reaction: Reaction, task: Task) -> None:
             await asyncio.to_thread(desk.feedback.correct, writing)
         except Unverifiable:
             return
-    await _decide(desk, task, post, reaction, Step.APPROVE)
+    await _decide(desk, task, post, reaction, Step.APPROVE, was)
 
 
-async def _decide(desk: Desk, task: Task, post: Post, about: Edit | Deletion | Reaction, step: Step) -> None:
+async def _decide(
+    desk: Desk, task: Task, post: Post, about: Edit | Deletion | Reaction, step: Step, was: Before | None = None
+) -> None:
     name = place(about.channel, about.ts)
-    was = await before(desk, task, name)
+    was = was or await before(desk, task, name)
     is_hr = await desk.people.is_hr(about.user)
     decision = Decision(name, step, person(about.user), is_hr, about.happened_at, post.interaction_id)
     try:
@@ -246,11 +253,11 @@ async def _known(desk: Desk, channel: str, ts: str) -> Correction | None:
     return await asyncio.to_thread(desk.feedback.find, place(channel, ts))
 
 
-async def _post_of(desk: Desk, about: Edit | Deletion, known: Correction | None) -> Post | None:
-    """The answer that a reply is about: the one that it corrects already, else the thread's last."""
+async def _post_of(desk: Desk, about: Message | Edit | Deletion, known: Correction | None) -> Post | None:
+    """The answer that a reply is about: the one that it corrects already, else the one that it stands under."""
     if known:
         return await asyncio.to_thread(desk.posts.of, known.interaction_id)
-    return await answer_in(desk, about.channel, about.thread_ts)
+    return await answer_in(desk, about.channel, about.thread_ts, about.ts)
 
 
 async def _tell_asker(desk: Desk, said: Said) -> str:

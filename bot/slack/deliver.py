@@ -59,7 +59,8 @@ class Delivery:
         self._place = place
         self._on_placed = on_placed
         self._is_streaming = False
-        self._is_new = not ts
+        # A message that was taken up again may be a stream of the process before.
+        self._was_streamed = bool(ts)
         self._said = ""
         self._unsent = ""
         self._sent_at = 0.0
@@ -94,8 +95,7 @@ class Delivery:
         """Show the whole answer."""
         if self._is_streaming:
             await self._append()
-        # A message that was taken up again may be a stream of the process before.
-        if (self._is_streaming or not self._is_new) and await self._stopped(reply if self._is_streaming else None):
+        if self._was_streamed and await self._stopped(reply if self._is_streaming else None):
             return
         place = self._place
         try:
@@ -108,7 +108,7 @@ class Delivery:
 
     async def fail(self, text: str) -> None:
         """Say why there is no answer, in place of what was said of one."""
-        self._is_streaming, self._is_new = False, False
+        self._is_streaming = False
         await self.finish(Reply(text, []))
 
     async def _stream(self) -> str:
@@ -125,7 +125,7 @@ class Delivery:
             # Not every workspace streams, and not in every channel; the answer comes all the same.
             _log.info("no stream: %s", error.response["error"])
             return ""
-        self._is_streaming = True
+        self._is_streaming = self._was_streamed = True
         return str(started["ts"])
 
     async def _post(self, text: str, blocks: list[Block] | None = None) -> str:
@@ -166,8 +166,8 @@ class Delivery:
         """Show something that the answer replaces; what Slack does not show of it is no loss."""
         try:
             await self._client.chat_update(channel=self._place.channel, ts=self.ts, text=text)
-        except SlackApiError as error:
-            _log.info("not shown on the way: %s", error.response["error"])
+        except (SlackClientError, aiohttp.ClientError, OSError, TimeoutError) as error:
+            _log.info("not shown on the way: %s", type(error).__name__)
 
 
 def markdown(text: str) -> str:

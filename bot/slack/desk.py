@@ -186,27 +186,33 @@ async def answer_at(desk: Desk, channel: str, ts: str) -> Post | None:
         UnderWay: It is being written.
     """
     named = place(channel, ts)
-    return await _answer(desk, lambda: desk.posts.at(named), lambda said: said.place == named)
+    if post := await asyncio.to_thread(desk.posts.at, named):
+        return post
+    if any(said.place == named for said in await being_written(desk)):
+        raise UnderWay
+    return await asyncio.to_thread(desk.posts.at, named)  # it may have been recorded while we looked
 
 
-async def answer_in(desk: Desk, channel: str, thread_ts: str) -> Post | None:
-    """The last answer of a thread; None where there is none, or no thread.
+async def answer_in(desk: Desk, channel: str, thread_ts: str, ts: str) -> Post | None:
+    """The answer of a thread that a message there stands under: the last above it. None where there is none.
 
     Raises:
-        UnderWay: The only one is being written.
+        UnderWay: That one is being written.
     """
     if not thread_ts:
         return None
     named = place(channel, thread_ts)
-    return await _answer(desk, lambda: desk.posts.last_in(named), lambda said: said.thread == named)
 
+    async def written() -> dict[str, Post]:
+        posts = await asyncio.to_thread(desk.posts.all_in, named)
+        return {said_at(post).ts: post for post in posts if float(said_at(post).ts) < float(ts)}
 
-async def _answer(desk: Desk, find: Callable[[], Post | None], is_it: Callable[[Said], bool]) -> Post | None:
-    if post := await asyncio.to_thread(find):
-        return post
-    if any(is_it(said) for said in await being_written(desk)):
+    above = await written()
+    unwritten = [said.ts for said in await being_written(desk) if said.thread == named and float(said.ts) < float(ts)]
+    above = await written() if unwritten else above  # it may have been recorded while we looked
+    if any(float(one) > max(map(float, above), default=0.0) for one in unwritten):
         raise UnderWay
-    return await asyncio.to_thread(find)  # it may have been recorded while we looked
+    return above[max(above, key=float)] if above else None
 
 
 async def being_written(desk: Desk) -> list[Said]:

@@ -66,12 +66,13 @@ class Edit(_Incoming):
 
 
 class Deletion(_Incoming):
-    """Somebody deleted what they had written."""
+    """Somebody deleted what they had written, which was `was`."""
 
     kind: Literal["deletion"] = "deletion"
     channel: str
     ts: str
     thread_ts: str = ""
+    was: str = ""
 
 
 class Reaction(_Incoming):
@@ -239,12 +240,9 @@ def _message(event: Mapping[str, Any]) -> dict[str, Any]:
             "channel": channel,
             "ts": before["ts"],
             "thread_ts": before.get("thread_ts") or "",
+            "was": str(before.get("text") or "")[:MAX_TEXT],
         }
-        return of | (
-            {"kind": "deletion"}
-            if is_gone
-            else {"kind": "edit", "text": after["text"][:MAX_TEXT], "was": str(before.get("text") or "")[:MAX_TEXT]}
-        )
+        return of | ({"kind": "deletion"} if is_gone else {"kind": "edit", "text": after["text"][:MAX_TEXT]})
     if subtype not in (None, "thread_broadcast", "file_share", "me_message"):
         raise Unusable(f"message of subtype {str(subtype)[:40]!r}")
     if event.get("bot_id"):

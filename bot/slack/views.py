@@ -195,7 +195,7 @@ def hr_home(company: str, suggested_questions: Sequence[str], own: Sequence[Inte
         blocks.append(_header("Verified answers to look at again"))
         for verified, why in waiting.doubted[:_SHOWN]:
             blocks += sections(f"*{_line(verified.question)}*\n{_line(verified.text, 4)}\n_{_WHY[why]}_")
-            holds = button("It still holds", CONFIRM, verified.id, "primary")
+            holds = button("It still holds", CONFIRM, approving(verified), "primary")
             blocks.append(actions(holds, button("Correct", CORRECT_ANSWER, verified.interaction_id)))
     for title, answers in (("Voted down", waiting.voted_down), ("Not answered", waiting.unanswered)):
         if answers:
