@@ -85,6 +85,7 @@ def test_another_tool_s_file_means_on_a_gpu_what_it_says(tmp_path: Path) -> None
     assert plan.spec.model.lora.target_modules == ("q_proj", "v_proj")
     assert set(decided(plan)) == {
         "model.base_llm_model",
+        "retrieval.top_k",
         "training.num_train_epochs",
         "training.report_to",
         "compute.platform",
