@@ -17,6 +17,7 @@ Not guaranteed: that a step is done once. A process killed between doing and not
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +27,9 @@ from sqlalchemy import Connection, RowMapping, delete, insert, or_, select, true
 
 from bot.schema import EVENTS, INBOX
 from bot.store import Store, in_utc, insert_once
+from config.errors import LedgerError
 
+_log = logging.getLogger(__name__)
 # A channel delivers again for minutes, at most hours; after that an id is of no use.
 _REMEMBERED = timedelta(days=7)
 LEASE = timedelta(seconds=60)
@@ -111,7 +114,13 @@ class Inbox:
         claim = update(INBOX).where(INBOX.c.owner != self._owner, is_left).values(self._lease(now)).returning(INBOX)
         with self._store.writing() as connection:
             rows = connection.execute(claim).mappings().all()
-        return sorted((self._task(row) for row in rows), key=lambda task: (task.at, task.id))
+        found = []
+        for row in rows:
+            try:
+                found.append(self._task(row))
+            except (LedgerError, ValueError):  # one that cannot be read must not keep the others from being done
+                _log.exception("a task of kind %s cannot be read, and is left", row["kind"])
+        return sorted(found, key=lambda task: (task.at, task.id))
 
     def renew(self) -> None:
         """Say that we live."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -250,14 +251,18 @@ def test_damaged_part_is_not_current(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
-        ((), 2, "'quantahr train --starter' rebuilds the parts that ship"),
+        ((), 2, "build one with 'quantahr dataset build'"),
+        (("--starter", "--dry-run"), 2, "--starter follows none"),
+        (("--now", "--kind", "kto"), 2, "--now builds its own dataset"),
+        (("--parent", "absent"), 2, "add --kind kto"),
         (("--starter", "--only", "cook"), 2, "'cook' is not one of"),
         (("--starter", "--data", "absent"), 1, "There is no folder absent with training rows; name one with --data."),
     ],
 )
-def test_wrong_use_is_explained(arguments: tuple[str, ...], status: int, says: str) -> None:
+def test_wrong_use_is_explained(tmp_path: Path, arguments: tuple[str, ...], status: int, says: str) -> None:
     command = [sys.executable, "-c", "from bot.cli import main; main()", "train", *arguments]
-    run = subprocess.run(command, capture_output=True, text=True, cwd=CHECKOUT, timeout=300)
+    environment = os.environ | {"QUANTAHR_DATA_DIR": str(tmp_path)}
+    run = subprocess.run(command, capture_output=True, text=True, cwd=CHECKOUT, timeout=300, env=environment)
     assert run.returncode == status
     assert says in run.stderr
 

@@ -106,6 +106,7 @@ def build(spec: TrainingSpec, settings: Settings) -> Path:
         manifest = json.dumps(made.manifest, indent=1, ensure_ascii=False, sort_keys=True)
         (new / "manifest.json").write_text(manifest + "\n", encoding="utf-8")
         write_report(new, made.manifest, made.files)
+        new.chmod(0o700)  # it holds what employees asked
     return folder
 
 

@@ -16,7 +16,6 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from time import monotonic
 from typing import Any
 
 import aiohttp
@@ -124,7 +123,7 @@ class SlackBot:
         self._socket: AsyncSocketModeHandler | None = None
         self._desk: Desk | None = None
         self._patience = Patience(slack.questions_per_minute)
-        self._renewed = 0.0
+        self._leases: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._watch: asyncio.Task[None] | None = None
         self.problem = "The bot is not connected to Slack yet."
@@ -132,12 +131,14 @@ class SlackBot:
     async def start(self, ready: Ready) -> None:
         """Connect in the background, and go on with what was promised before."""
         self._watch = asyncio.create_task(self._keep_connected(ready), name="slack")
+        self._leases = asyncio.create_task(self._keep_leases(), name="slack leases")
 
     async def stop(self) -> None:
         """Disconnect. What is under way stays in the inbox for whoever comes next."""
-        for task in (*self._tasks, *filter(None, (self._watch,))):
+        under_way = [*self._tasks, *filter(None, (self._watch, self._leases))]
+        for task in under_way:
             task.cancel()
-        await asyncio.gather(*self._tasks, *filter(None, (self._watch,)), return_exceptions=True)
+        await asyncio.gather(*under_way, return_exceptions=True)
         if self._desk:
             if self._desk.steps:
                 await asyncio.wait(self._desk.steps, timeout=_LAST_STEPS_S)
@@ -165,8 +166,6 @@ class SlackBot:
             try:
                 if self._desk is None:
                     await self._open_desk(ready)
-                elif monotonic() - self._renewed > _RENEW_S:
-                    await self._take_over(self._desk)
                 if self._settings.slack.mode == "socket":
                     await self._connect()
                 self.problem = ""
@@ -214,13 +213,25 @@ class SlackBot:
             self.problem = "The connection to Slack was lost; it is being made again."
             await self._socket.client.connect_to_new_endpoint()
 
+    async def _keep_leases(self) -> None:
+        """Renew them whatever the connection does: it may be away for longer than they hold."""
+        while True:
+            await asyncio.sleep(_RENEW_S)
+            if self._desk:
+                try:
+                    await self._take_over(self._desk)
+                except LedgerError as error:
+                    _log.warning("Slack: the leases could not be renewed: %s", error)
+
     async def _take_over(self, desk: Desk, *, is_alone: bool = False) -> None:
         """Say that we live, and go on with what those have left who do not."""
         await asyncio.to_thread(desk.inbox.renew)
-        self._renewed = monotonic()
         for task in await asyncio.to_thread(desk.inbox.take_over, is_alone=is_alone):
             _log.info("Slack: going on with %s", task.kind)
-            self._spawn(desk, task, stored(task.payload))
+            try:
+                self._spawn(desk, task, stored(task.payload))
+            except ValueError:  # another version's
+                _log.exception("Slack: a task of kind %s cannot be read, and is left", task.kind)
 
     async def _listener(self, body: Mapping[str, Any], ack: Callable[[], Awaitable[None]]) -> None:
         """Bolt calls this for everything. Raising means that it is not acknowledged, and Slack delivers it again."""
