@@ -253,7 +253,7 @@ def test_damaged_part_is_not_current(tmp_path: Path) -> None:
     [
         ((), 2, "build one with 'quantahr dataset build'"),
         (("--starter", "--dry-run"), 2, "--starter follows none"),
-        (("--now", "--kind", "kto"), 2, "--now builds its own dataset"),
+        (("--now", "--kind", "kto"), 2, "--now builds its dataset"),
         (("--parent", "absent"), 2, "add --kind kto"),
         (("--starter", "--only", "cook"), 2, "'cook' is not one of"),
         (("--starter", "--data", "absent"), 1, "There is no folder absent with training rows; name one with --data."),
