@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from bot.slack.desk import place
 from config.settings import DocumentSettings
 from tests.slack_bot import ANA, BEN, HR, Bot, running, slack_settings
 from tests.slack_server import Posted, SlackServer, workspace
-from trainer.corrections import CorrectionRow, Outcome, outcome, read_corrections, shares
+from trainer.corrections import CorrectionRow, Outcome, outcome, read_corrections, tell
 from trainer.records import run
 
 _WHOLE_S = 60.0
@@ -81,11 +80,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write what became of each question here, one JSON object a line")
     arguments = parser.parse_args()
     outcomes = asyncio.run(measure(read_corrections(arguments.rows), arguments.docs))
-    if arguments.out:
-        lines = [json.dumps(asdict(outcome), ensure_ascii=False) + "\n" for outcome in outcomes]
-        arguments.out.write_text("".join(lines), encoding="utf-8")
-    new = [outcome for outcome in outcomes if outcome.is_new]
-    print(json.dumps({"all": asdict(shares(outcomes)), "no_policy_says_it": asdict(shares(new))}, indent=1))
+    tell(outcomes, arguments.out)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,8 @@ several by the trainer's lock. The child has low priority, so answering goes fir
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import logging
-import os
 import re
-import signal
 import sys
 from pathlib import Path
 
@@ -20,21 +17,13 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler  # type: ignore[impo
 from apscheduler.triggers.cron import CronTrigger  # type: ignore[import-untyped]
 
 from config.errors import ConfigError
+from config.machine import as_child
 from config.settings import TrainingSettings
 
 _log = logging.getLogger(__name__)
-_LOW_PRIORITY = 10
-_PR_SET_PDEATHSIG = 1  # prctl(2)
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
 # A night that the machine slept through is made up for until the next.
 _MADE_UP_FOR_S = 20 * 3600
-
-
-def _as_child() -> None:
-    """Give way to answering, and end with the server, however that ends."""
-    os.nice(_LOW_PRIORITY)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _trigger(schedule: str) -> CronTrigger:
@@ -80,7 +69,7 @@ class Nightly:
     async def train(self) -> int:
         """Run it once; gives the exit status."""
         self._child = await asyncio.create_subprocess_exec(
-            *self._command, stdout=asyncio.subprocess.DEVNULL, preexec_fn=_as_child
+            *self._command, stdout=asyncio.subprocess.DEVNULL, preexec_fn=as_child
         )
         status = await self._child.wait()
         if status:

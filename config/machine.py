@@ -1,16 +1,22 @@
 """What this machine offers for number crunching.
 
-Leaves: a count of cores that may be used. It looks at Linux's topology, CPU affinity and container quota; on other
-systems it falls back to Python's own count, which includes hyper-threads.
+Leaves: a count of cores that may be used, and a way for heavy work to give way to answering. It looks at Linux's
+topology, CPU affinity and container quota; on other systems it falls back to Python's own count, which includes
+hyper-threads.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
+import sys
 from pathlib import Path
 
 TOPOLOGY = Path("/sys/devices/system/cpu")
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_LOW_PRIORITY = 10
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def usable_cores(topology: Path = TOPOLOGY, quota: Path = QUOTA) -> int:
@@ -23,6 +29,13 @@ def usable_cores(topology: Path = TOPOLOGY, quota: Path = QUOTA) -> int:
     cores = len({_siblings(topology, cpu) for cpu in cpus})
     limit = _quota_cores(quota)
     return max(1, min(cores, limit) if limit else cores)
+
+
+def as_child() -> None:
+    """Make this process, which was just forked, give way to others and end with its parent, however that ends."""
+    os.nice(_LOW_PRIORITY)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _siblings(topology: Path, cpu: int) -> str:

@@ -1,16 +1,11 @@
-"""One training at a time, and less important than answering.
+"""One training at a time.
 
-Enters: the folder that is trained into. Leaves: a lock that a crash lets go of, and a process of low priority that
-never goes on unseen.
+Enters: the folder that is trained into. Leaves: a lock that a crash lets go of.
 """
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
-import os
-import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +13,6 @@ from pathlib import Path
 from config.errors import TrainingError
 
 LOCK = ".training.lock"
-_LOW_PRIORITY = 10
-_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 @contextmanager
@@ -46,10 +39,3 @@ def alone(out: Path) -> Iterator[int]:
                 f"Another process is training into {out}; wait until it is done, or stop it."
             ) from error
         yield lock.fileno()
-
-
-def as_child() -> None:
-    """Make this process, which was just forked, give way to others and end with its parent, however that ends."""
-    os.nice(_LOW_PRIORITY)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

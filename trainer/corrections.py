@@ -182,6 +182,15 @@ def shares(outcomes: Sequence[Outcome]) -> Shares:
     )
 
 
+def tell(outcomes: Sequence[Outcome], out: Path | None) -> None:
+    """Print the shares over all rows and over those that no policy answers; write the outcomes, if `out` says where."""
+    if out:
+        lines = [json.dumps(asdict(outcome), ensure_ascii=False) + "\n" for outcome in outcomes]
+        out.write_text("".join(lines), encoding="utf-8")
+    new = [outcome for outcome in outcomes if outcome.is_new]
+    print(json.dumps({"all": asdict(shares(outcomes)), "no_policy_says_it": asdict(shares(new))}, indent=1))
+
+
 def main() -> None:
     """Ask, print the shares over all rows and over those that no policy answers, and write the outcomes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -194,11 +203,7 @@ def main() -> None:
     others = read_pairs(arguments.others) if arguments.others else []
     settings = load_settings(arguments.config)
     outcomes = asyncio.run(ask_all(read_corrections(arguments.rows), others, arguments.docs, settings))
-    if arguments.out:
-        lines = [json.dumps(asdict(outcome), ensure_ascii=False) + "\n" for outcome in outcomes]
-        arguments.out.write_text("".join(lines), encoding="utf-8")
-    new = [outcome for outcome in outcomes if outcome.is_new]
-    print(json.dumps({"all": asdict(shares(outcomes)), "no_policy_says_it": asdict(shares(new))}, indent=1))
+    tell(outcomes, arguments.out)
 
 
 if __name__ == "__main__":

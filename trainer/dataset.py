@@ -95,7 +95,7 @@ def build(spec: TrainingSpec, settings: Settings) -> Path:
     """
     embedder = open_embedder(adapter=settings.index.adapter)
     found: list[Sample | Dropped] = []
-    for source in spec.datasets or TrainingSpec(datasets=(DatasetSpec(type="feedback"),)).datasets:
+    for source in spec.datasets or (DatasetSpec(type="feedback"),):
         found += _from(source, spec, settings, embedder)
     made = assemble(found, spec, embedder)
     folder = settings.data_dir / "datasets" / made.id
@@ -123,7 +123,7 @@ def _from(source: DatasetSpec, spec: TrainingSpec, settings: Settings, embedder:
 
 
 def _live(settings: Settings, embedder: Embedder) -> Snapshot:
-    """The index as it is, or, where the server owns it, the documents read anew."""
+    """The documents read anew, since a server may own the index; the index where there are none."""
     if settings.documents.folder.is_dir():
         return folder_snapshot([settings.documents.folder], settings, embedder)
     index = open_index(settings.index, settings.data_dir, embedder)
@@ -182,7 +182,7 @@ def assemble(found: Sequence[Sample | Dropped], spec: TrainingSpec, embedder: Em
 
 
 def is_validation(group_id: str, spec: TrainingSpec) -> bool:
-    """Whether a group is measured on; that follows from its name alone, whatever else is in the dataset."""
+    """Whether a group is measured on; that follows from its name alone."""
     return int(group_id[:8], 16) < spec.data.validation_share * 16**8
 
 

@@ -21,7 +21,8 @@ from pathlib import Path
 import psutil
 
 from config.errors import TrainingError
-from trainer.alone import alone, as_child
+from config.machine import as_child
+from trainer.alone import alone
 from trainer.journal import Event
 from trainer.plan import Plan, smaller
 from trainer.runs import OUT_OF_MEMORY, Run, RunSpec, make_run

@@ -10,21 +10,19 @@ Good and bad answers are interleaved, since batches are drawn in order and one o
 from __future__ import annotations
 
 import random
-import shutil
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-from datasets import Dataset, disable_progress_bars
+from datasets import Dataset
 from peft import PeftModel
-from transformers import PrinterCallback, set_seed
+from transformers import PrinterCallback
 from trl import KTOConfig, KTOTrainer  # type: ignore[attr-defined]
 
 from config.errors import ConfigError
-from trainer.base import load_base, load_tokenizer, with_adapter
+from trainer.base import load_base, with_adapter
 from trainer.records import run as run_main
 from trainer.runs import Run
-from trainer.sft import Tell, arguments, fitting, last_checkpoint, last_loss, main_of
+from trainer.sft import Tell, arguments, last_checkpoint, last_loss, main_of, prepared
 
 _LEAST_BATCH = 2
 
@@ -43,11 +41,7 @@ def interleaved(rows: Sequence[dict[str, Any]], seed: int) -> list[dict[str, Any
 def train(run: Run) -> None:
     """Train a run to its end, from its last checkpoint if there is one. Raises what `trainer.sft.train` raises."""
     plan = run.plan
-    disable_progress_bars()
-    set_seed(plan.spec.training.seed)
-    tokenizer = load_tokenizer(run.base)
-    rows, dropped = fitting(run.rows("train"), tokenizer, plan.max_tokens)
-    run.require_rows(len(rows), dropped)
+    tokenizer, rows, dropped = prepared(run)
     base = load_base(plan, run.folder.parent / "bases")
     parent = run.spec.parent
     good, bad = (sum(bool(row["label"]) is kind for row in rows) for kind in (True, False))
@@ -78,13 +72,6 @@ def train(run: Run) -> None:
     if trainer.is_world_process_zero():
         metrics = {"train_loss": last_loss(trainer.state), "steps": float(trainer.state.global_step)}
         run.finish(trainer.model, metrics)
-        _without_reference(run.folder.glob("adapter/ref"))
-
-
-def _without_reference(folders: Iterable[Path]) -> None:
-    """The adapter that was compared with is saved beside the new one, and nobody needs it."""
-    for folder in folders:
-        shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

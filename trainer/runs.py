@@ -121,6 +121,7 @@ class Run:
         partial = self.folder / f".{ADAPTER}"
         shutil.rmtree(partial, ignore_errors=True)
         model.save_pretrained(partial, safe_serialization=True)
+        shutil.rmtree(partial / "ref", ignore_errors=True)  # what KTO compared with, and nobody needs
         shutil.rmtree(self.folder / ADAPTER, ignore_errors=True)
         partial.replace(self.folder / ADAPTER)
         (self.folder / "environment.json").write_text(json.dumps(environment(), indent=1) + "\n", encoding="utf-8")

@@ -57,11 +57,7 @@ def train(run: Run) -> None:
         ConfigError: No row fits.
     """
     plan = run.plan
-    disable_progress_bars()
-    set_seed(plan.spec.training.seed)
-    tokenizer = load_tokenizer(run.base)
-    rows, dropped = fitting(run.rows("train"), tokenizer, plan.max_tokens)
-    run.require_rows(len(rows), dropped)
+    tokenizer, rows, dropped = prepared(run)
     held, _ = fitting(run.rows("validation"), tokenizer, plan.max_tokens)
     trainer = SFTTrainer(
         model=with_adapter(load_base(plan, run.folder.parent / "bases"), plan),
@@ -79,6 +75,20 @@ def train(run: Run) -> None:
         metrics["validation_loss"] = trainer.evaluate()["eval_loss"]
     if trainer.is_world_process_zero():
         run.finish(trainer.model, metrics)
+
+
+def prepared(run: Run) -> tuple[Tokenizer, list[ChatRow], int]:
+    """What both ways of training begin with: the tokenizer, the rows that fit, and how many do not.
+
+    Raises:
+        ConfigError: No row fits.
+    """
+    disable_progress_bars()
+    set_seed(run.plan.spec.training.seed)
+    tokenizer = load_tokenizer(run.base)
+    rows, dropped = fitting(run.rows("train"), tokenizer, run.plan.max_tokens)
+    run.require_rows(len(rows), dropped)
+    return tokenizer, rows, dropped
 
 
 def arguments(plan: Plan, checkpoints: Path) -> dict[str, Any]:

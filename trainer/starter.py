@@ -27,6 +27,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from config.errors import ConfigError, ModelError, TrainingError
+from config.machine import as_child
 from exporter.manifest import (
     OVER_THE_EMBEDDER,
     PARTS,
@@ -37,7 +38,7 @@ from exporter.manifest import (
     publishing,
     retriever_beside,
 )
-from trainer.alone import alone, as_child
+from trainer.alone import alone
 
 _log = logging.getLogger(__name__)
 # glibc gives large tensors back to the system as they are freed, and the system hands their pages out anew, zeroed, at
