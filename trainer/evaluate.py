@@ -1,7 +1,8 @@
 """`quantahr eval`: answer a file of questions over a folder of documents, and grade the answers.
 
 Enters: a folder and a JSON-lines file of questions (`id`, `question`; or `turns` for a thread; optionally `audience`,
-`country` and the graders of `trainer/grade.py`). Leaves: one answer per line, and shares of right, wrong and declined.
+`country`, `ideal`, HR's own answer, and the graders of `trainer/grade.py`). Leaves: one answer per line, and shares of
+right, wrong and declined; with `--against` the answers of another version beside them (`trainer/compare.py`).
 The index is a private one in a temporary folder: the live one is neither read nor written.
 """
 
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import click
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
@@ -27,8 +29,11 @@ from bot.record import AnswerRecord
 from bot.terminal import progress
 from config.errors import ConfigError
 from config.settings import Audience, Settings, load_settings
+from knowledge.embed import open_embedder
 from knowledge.metadata import known_country
+from trainer.compare import Asked, Comparison, compare
 from trainer.grade import Graded, Graders, Summary, grade, summarize
+from trainer.records import read_records
 
 _THRESHOLDS = tuple(step / 20 for step in range(20))
 # What was decided before anything was read: no declining threshold takes it back.
@@ -42,6 +47,13 @@ class EvalRow:
     id: str
     question: Question
     graders: Graders | None
+    ideal: str = ""
+    group: str = ""
+
+    @property
+    def asked(self) -> Asked:
+        """As answers to it are compared."""
+        return Asked(self.id, self.question.text, self.graders, self.ideal, self.group)
 
 
 @click.command("eval")
@@ -50,8 +62,11 @@ class EvalRow:
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Where the answers go, one a line.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--curve", is_flag=True, help="Never decline, and show what each declining threshold would give.")
+@click.option("--against", type=click.Path(path_type=Path), help="Earlier answers to the same questions, to compare.")
 @click.pass_obj
-def command(config: Path | None, docs: Path, questions: Path, out: Path, as_json: bool, curve: bool) -> None:
+def command(
+    config: Path | None, docs: Path, questions: Path, out: Path, as_json: bool, curve: bool, against: Path | None
+) -> None:
     """Answer questions over a private index of a folder, grade them where rows say how, and write the answers."""
     settings = load_settings(config)
     if curve:
@@ -61,21 +76,45 @@ def command(config: Path | None, docs: Path, questions: Path, out: Path, as_json
         raise ConfigError(f"There is no folder {out.parent} to write the answers to; make it, or name another --out.")
     if out.is_dir():
         raise ConfigError(f"{out} is a folder; name a file in it with --out, such as {out / 'answers.jsonl'}.")
+    earlier = read_answers(against) if against else None
     answers = asyncio.run(answer_all(rows, docs, settings))
-    out.write_text(
-        "".join(AnswerRecord.of(replace(a, id=row.id)).model_dump_json() + "\n" for row, a in answers),
-        encoding="utf-8",
-    )
+    records = {row.id: AnswerRecord.of(replace(a, id=row.id)) for row, a in answers}
+    out.write_text("".join(record.model_dump_json() + "\n" for record in records.values()), encoding="utf-8")
+    compared = None
+    if earlier is not None:
+        embedder = open_embedder(adapter=settings.index.adapter)
+        compared = compare([row.asked for row in rows], earlier, records, embedder)
     graded = [graded_answer(row.graders, a) for row, a in answers if row.graders]
-    if not graded:
+    if not graded and compared is None:
         click.echo(f"{len(answers)} answers in {out}; the questions hold no graders, so they are not graded.", err=True)
     elif as_json:
         result: dict[str, Any] = asdict(summarize(graded))
         if curve:
             result["curve"] = [{"min_probability": at} | asdict(summarize(graded, at)) for at in _THRESHOLDS]
+        if compared:
+            result["against"] = asdict(compared)
         click.echo(json.dumps(result, indent=2))
     else:
-        _show([(at, summarize(graded, at)) for at in (_THRESHOLDS if curve else (0.0,))], is_curve=curve)
+        if graded:
+            _show([(at, summarize(graded, at)) for at in (_THRESHOLDS if curve else (0.0,))], is_curve=curve)
+        if compared:
+            show_comparison(compared)
+
+
+def read_answers(file: Path) -> dict[str, AnswerRecord]:
+    """Answers as `quantahr eval --out` wrote them, by question id.
+
+    Raises:
+        ConfigError: The file cannot be read, or a line is no answer.
+    """
+    found = {}
+    for place, record in read_records(file):
+        try:
+            answer_record = AnswerRecord.model_validate(record)
+        except ValidationError as error:
+            raise ConfigError(f"{place} is no answer; name a file that 'quantahr eval --out' wrote.") from error
+        found[answer_record.id] = answer_record
+    return found
 
 
 def read_questions(file: Path) -> list[EvalRow]:
@@ -116,7 +155,9 @@ def _row(record: dict[str, Any]) -> EvalRow:
         channel="eval",
         history=tuple(Turn(role[turn["role"]], turn["text"]) for turn in earlier),
     )
-    return EvalRow(str(record["id"]), question, Graders.of(record))
+    return EvalRow(
+        str(record["id"]), question, Graders.of(record), str(record.get("ideal", "")), str(record.get("group", ""))
+    )
 
 
 async def answer_all(rows: Sequence[EvalRow], docs: Path, settings: Settings) -> list[tuple[EvalRow, Answer]]:
@@ -144,6 +185,34 @@ def graded_answer(graders: Graders, given: Answer) -> Graded:
         words=len(given.text.split()),
         cites_right_file=any(citation.file in graders.files for citation in given.citations),
     )
+
+
+def show_comparison(compared: Comparison) -> None:
+    """Both versions side by side, on the terminal."""
+    table = Table(title="Against the earlier answers", caption="difference: with its 95 % interval")
+    for name in ("", "questions", "before", "after", "difference", ""):
+        table.add_column(name, justify="left" if not name else "right")
+    for one in compared.differences:
+        share = "" if one.measure in ("words", "latency ms") else "%"
+        scale = 100 if share else 1
+        before, after, low, high = (scale * value for value in (one.before, one.after, one.low, one.high))
+        numbers = f"{after - before:+.0f} [{low:+.0f}, {high:+.0f}]"
+        style = {"better": "green", "worse": "red", "same": ""}[one.verdict]
+        said = "" if one.verdict == "same" else one.verdict
+        cells = [one.measure, str(one.questions), f"{before:.0f}{share}", f"{after:.0f}{share}", numbers, said]
+        table.add_row(*cells, style=style)
+    console = Console()
+    console.print(table)
+    console.print(
+        f"{compared.drift:.0%} of the answers are worded otherwise, at a similarity of {compared.similarity:.2f}."
+    )
+    for title, examples in (("Got better", compared.got_better), ("Got worse", compared.got_worse)):
+        for number, changed in enumerate(examples):
+            console.print(f"{title if not number else '':<11}{changed.question}", highlight=False, markup=False)
+            sides = (("before", changed.was, changed.before), ("after", changed.is_now, changed.after))
+            for label, verdict, text in sides:
+                shown = " ".join(text.split())
+                console.print(f"{'':<11}{label:<7}{verdict:<17}{shown[:160]}", highlight=False, markup=False)
 
 
 def _show(lines: Sequence[tuple[float, Summary]], *, is_curve: bool) -> None:
