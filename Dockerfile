@@ -16,7 +16,8 @@ RUN /opt/quantahr/bin/pip install ${TORCH_FIND_LINKS:+--find-links "${TORCH_FIND
         "$(grep '^torch==' requirements.lock)" \
     && /opt/quantahr/bin/pip install --requirement requirements.lock
 COPY . .
-RUN /opt/quantahr/bin/pip install --no-deps .
+RUN /opt/quantahr/bin/pip install --no-deps . \
+    && /opt/quantahr/bin/python -m exporter.converter
 
 FROM python:3.11-slim-bookworm
 RUN apt-get update \

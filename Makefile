@@ -34,6 +34,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet $$(grep '^torch==' requirements.lock)
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
 	@$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@$(BIN)/python -m exporter.converter
 	@touch $(INSTALLED)
 
 lock:

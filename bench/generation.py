@@ -160,7 +160,7 @@ def _serve_engine(connection: Connection, settings: ModelSettings) -> None:
 def _serve_llama(connection: Connection, settings: ModelSettings) -> None:
     from llama_cpp import Llama
 
-    from bot.llama import embedded_gguf
+    from exporter.gguf import embedded_gguf
 
     llama = Llama(
         str(settings.gguf or embedded_gguf()),

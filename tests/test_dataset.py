@@ -15,15 +15,15 @@ from click.testing import CliRunner
 from bot.answer import Answer, Citation, Question, Route, Timings
 from bot.cli import quantahr
 from bot.feedback import Corrections, Decision, Feedback, Step, Writing
-from bot.llama import embedded_gguf
 from bot.prompt import prompt
 from bot.store import Store, Vote, open_store
 from config.errors import ConfigError
 from config.settings import DocumentSettings, LedgerSettings, Settings
+from exporter.gguf import embedded_gguf
+from exporter.load import load_tokenizer
 from knowledge.embed import Embedder
 from knowledge.index import Snapshot
 from tests.handbook import write_handbook
-from trainer.base import load_tokenizer
 from trainer.dataset import assemble, build, group, is_validation
 from trainer.document_samples import document_samples
 from trainer.file_samples import file_samples, folder_snapshot

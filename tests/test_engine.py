@@ -13,9 +13,10 @@ from typing import cast
 import pytest
 
 from bot.engine import GenerationParams, LlamaEngine, Message, TextFilter, open_engine
-from bot.llama import EMBEDDED_FILE, common_prefix, embedded_gguf, load_model
+from bot.llama import common_prefix, load_model
 from config.errors import DeadlineExceeded, EngineBusy, EngineError, ModelError
 from config.settings import ModelSettings
+from exporter.gguf import EMBEDDED_FILE, embedded_gguf
 
 SYSTEM = Message("system", "You are a careful assistant. " + "Answer only from the policy that you are given. " * 12)
 QUESTION = Message("user", "Policy: Employees get 25 days of annual leave. How many days of annual leave are there?")
@@ -273,7 +274,7 @@ def test_folder_in_place_of_a_model_says_to_export_it(tmp_path: Path) -> None:
 def test_llama_cpp_is_silent_but_in_the_debug_log(
     capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.DEBUG, logger="bot.llama"):
+    with caplog.at_level(logging.DEBUG, logger="exporter.gguf"):
         load_model(ModelSettings()).close()
     assert capfd.readouterr() == ("", "")
     assert any("llama" in record.message for record in caplog.records)

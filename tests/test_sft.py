@@ -22,9 +22,9 @@ from transformers import AutoModelForCausalLM
 
 from bot.cli import quantahr
 from config.errors import ConfigError, TrainingError
+from exporter.load import load_tokenizer
 from tests.tiny_base import write_tiny_base
 from trainer.alone import alone
-from trainer.base import load_tokenizer
 from trainer.journal import Event, Journal
 from trainer.learn import check_room, learn
 from trainer.plan import Machine, Plan, make_plan

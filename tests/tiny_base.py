@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -29,20 +30,25 @@ def write_tiny_base(folder: Path) -> Path:
         tokenizer_object=raw, eos_token="<|im_end|>", pad_token="<|im_end|>"
     )
     tokenizer.chat_template = CHATML
+    write_model(folder, tokenizer)
+    return folder
+
+
+def write_model(folder: Path, tokenizer: Any, *, hidden: int = 32, are_tied: bool = False) -> None:
+    """Write a model of two layers over a tokenizer, and the tokenizer."""
     tokenizer.save_pretrained(folder)
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
+        hidden_size=hidden,
+        intermediate_size=2 * hidden,
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=512,
+        max_position_embeddings=1024,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
-        tie_word_embeddings=False,
-        initializer_range=0.2,
+        tie_word_embeddings=are_tied,
+        initializer_range=6.4 / hidden,
     )
     LlamaForCausalLM(config).save_pretrained(folder)
-    return folder

@@ -15,15 +15,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 import psutil
 
+from config.errors import ModelError
 from config.machine import usable_cores
-from trainer.spec import DType, TrainingSpec, settings_of
+from exporter.base import Base, DType, Weights
+from trainer.spec import TrainingSpec, settings_of
 
 EMBEDDED = "SmolLM2-135M-Instruct"
-Weights = Literal["nf4", "fp4", "int8", "float32", "bfloat16", "float16"]
 # A micro-batch of more was killed at 24 GB; a token takes about 2 MB without checkpointing at 135 M parameters.
 _TOKENS_AT_ONCE_CPU = 3_000
 _MB_A_TOKEN = 2.0
@@ -85,6 +85,21 @@ class Plan:
     use_checkpointing: bool
     save_steps: int
     decisions: tuple[Decision, ...]
+
+    @property
+    def held(self) -> Base:
+        """The base and how it is held.
+
+        Raises:
+            ModelError: It is not on this machine.
+        """
+        if self.base is None:
+            raise ModelError(
+                f"The base model {self.spec.model.base_llm_model} is not on this machine, and nothing is downloaded; "
+                "'quantahr train --dry-run' says where to put it."
+            )
+        double = self.spec.model.quantization.bnb_4bit_use_double_quant
+        return Base(self.base, self.weights, self.dtype, self.compute_dtype, double)
 
     @property
     def replaced(self) -> tuple[Decision, ...]:
@@ -173,7 +188,7 @@ def smaller(plan: Plan) -> Plan | None:
 def _base(spec: TrainingSpec, models: Path, instead: _Instead) -> Path | None:
     named = spec.model.base_llm_model
     if not named or named.rpartition("/")[2].casefold() in (EMBEDDED.casefold(), "smollm2-135m-instruct.q4_1.gguf"):
-        from bot.llama import embedded_gguf
+        from exporter.gguf import embedded_gguf
 
         instead("model.base_llm_model", f"{EMBEDDED} (embedded)", "" if named else "no base is named")
         return embedded_gguf()

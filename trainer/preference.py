@@ -19,7 +19,8 @@ from transformers import PrinterCallback
 from trl import KTOConfig, KTOTrainer  # type: ignore[attr-defined]
 
 from config.errors import ConfigError
-from trainer.base import load_base, with_adapter
+from exporter.load import load_base
+from trainer.adapter import with_adapter
 from trainer.records import run as run_main
 from trainer.runs import Run
 from trainer.sft import Tell, arguments, last_checkpoint, last_loss, main_of, prepared
@@ -42,7 +43,7 @@ def train(run: Run) -> None:
     """Train a run to its end, from its last checkpoint if there is one. Raises what `trainer.sft.train` raises."""
     plan = run.plan
     tokenizer, rows, dropped = prepared(run)
-    base = load_base(plan, run.folder.parent / "bases")
+    base = load_base(plan.held, run.folder.parent / "bases")
     parent = run.spec.parent
     good, bad = (sum(bool(row["label"]) is kind for row in rows) for kind in (True, False))
     if parent and not (parent / "adapter_config.json").is_file():

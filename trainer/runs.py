@@ -24,13 +24,13 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from config.errors import ConfigError, TrainingError
+from exporter.base import ADAPTER, base_hash
 from trainer.journal import Journal
 from trainer.plan import Decision, Plan
 from trainer.records import read_records
 
 OUT_OF_MEMORY = 75
-RUN_FILE, METRICS, ADAPTER, PLOT, REPORT = "run.json", "metrics.json", "adapter", "loss.png", "report.md"
-_TELLING_BYTES = 1_000_000
+RUN_FILE, METRICS, PLOT, REPORT = "run.json", "metrics.json", "loss.png", "report.md"
 _PACKAGES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "datasets", "quantahr")
 
 
@@ -69,13 +69,6 @@ class Run:
     def plan(self) -> Plan:
         """How it is done."""
         return self.spec.plan
-
-    @property
-    def base(self) -> Path:
-        """Where the base lies. Raises `ConfigError` when it is not on this machine."""
-        if self.plan.base is None:
-            raise ConfigError(f"The base model {self.plan.spec.model.base_llm_model} is not on this machine.")
-        return self.plan.base
 
     @property
     def checkpoints(self) -> Path:
@@ -125,6 +118,7 @@ class Run:
         shutil.rmtree(self.folder / ADAPTER, ignore_errors=True)
         partial.replace(self.folder / ADAPTER)
         (self.folder / "environment.json").write_text(json.dumps(environment(), indent=1) + "\n", encoding="utf-8")
+        self.plan.held.save(self.folder)
         self.plot()
         (self.folder / REPORT).write_text(self.report(metrics), encoding="utf-8")
         shutil.rmtree(self.checkpoints, ignore_errors=True)
@@ -221,16 +215,3 @@ def environment() -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "not installed"
     return found
-
-
-def base_hash(base: Path | None) -> str:
-    """Names a base by its files' names and sizes and a megabyte of each: all of them would take too long."""
-    if base is None:
-        return ""
-    digest = hashlib.sha256()
-    for file in sorted(base.iterdir()) if base.is_dir() else [base]:
-        if file.is_file():
-            with file.open("rb") as content:
-                content.seek(max(0, file.stat().st_size - _TELLING_BYTES))
-                digest.update(f"{file.name}\0{file.stat().st_size}\0".encode() + content.read())
-    return digest.hexdigest()

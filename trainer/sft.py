@@ -15,19 +15,22 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import random
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset, disable_progress_bars
+from torch.utils.data import Sampler
 from transformers import PreTrainedTokenizerBase as Tokenizer
 from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
 from trl import SFTConfig, SFTTrainer  # type: ignore[attr-defined]
 
-from trainer.base import load_base, load_tokenizer, with_adapter
+from exporter.load import load_base, load_tokenizer
+from trainer.adapter import with_adapter
 from trainer.journal import Journal
 from trainer.plan import Plan
 from trainer.records import run as run_main
@@ -59,9 +62,13 @@ def train(run: Run) -> None:
     plan = run.plan
     tokenizer, rows, dropped = prepared(run)
     held, _ = fitting(run.rows("validation"), tokenizer, plan.max_tokens)
-    trainer = SFTTrainer(
-        model=with_adapter(load_base(plan, run.folder.parent / "bases"), plan),
-        args=SFTConfig(**arguments(plan, run.checkpoints), max_length=plan.max_tokens, completion_only_loss=True),
+    trainer = _Trainer(
+        model=with_adapter(load_base(plan.held, run.folder.parent / "bases"), plan),
+        args=SFTConfig(
+            **arguments(plan, run.checkpoints),
+            max_length=plan.max_tokens,
+            completion_only_loss=True,
+        ),
         train_dataset=Dataset.from_list(rows),
         eval_dataset=Dataset.from_list(held) if held else None,
         processing_class=tokenizer,
@@ -77,6 +84,45 @@ def train(run: Run) -> None:
         run.finish(trainer.model, metrics)
 
 
+class ByLength(Sampler[int]):
+    """Rows in an order in which neighbours are about equally long, another in every epoch.
+
+    In random order a quarter of what is computed would be padding. The order follows from seed and epoch alone, so that
+    a run that goes on in the middle of an epoch goes on in the same one.
+    """
+
+    _POOL = 32  # batches that are sorted among themselves
+
+    def __init__(self, lengths: Sequence[int], batch: int, seed: int) -> None:
+        self._lengths, self._batch, self._seed = lengths, batch, seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by accelerate before each."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        drawn = random.Random(f"{self._seed} {self._epoch}")
+        order = drawn.sample(range(len(self._lengths)), len(self._lengths))
+        size = self._batch * self._POOL
+        pools = [sorted(order[at : at + size], key=self._lengths.__getitem__) for at in range(0, len(order), size)]
+        batches = [pool[at : at + self._batch] for pool in pools for at in range(0, len(pool), self._batch)]
+        # The one that is not full goes last: batches are counted off this order, not taken from it.
+        full = [batch for batch in batches if len(batch) == self._batch]
+        drawn.shuffle(full)
+        rest = [batch for batch in batches if len(batch) < self._batch]
+        return iter([row for batch in [*full, *rest] for row in batch])
+
+
+class _Trainer(SFTTrainer):
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> ByLength:
+        rows: Any = self.train_dataset if train_dataset is None else train_dataset
+        return ByLength(list(map(len, rows["input_ids"])), self.args.train_batch_size, self.args.seed)
+
+
 def prepared(run: Run) -> tuple[Tokenizer, list[ChatRow], int]:
     """What both ways of training begin with: the tokenizer, the rows that fit, and how many do not.
 
@@ -85,7 +131,7 @@ def prepared(run: Run) -> tuple[Tokenizer, list[ChatRow], int]:
     """
     disable_progress_bars()
     set_seed(run.plan.spec.training.seed)
-    tokenizer = load_tokenizer(run.base)
+    tokenizer = load_tokenizer(run.plan.held.path)
     rows, dropped = fitting(run.rows("train"), tokenizer, run.plan.max_tokens)
     run.require_rows(len(rows), dropped)
     return tokenizer, rows, dropped

@@ -19,9 +19,9 @@ from typing import Annotated, Literal, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from config.errors import ConfigError
+from exporter.base import DType
 
 DEFAULT_SPEC = Path("config/qlora.json")
-DType = Literal["float32", "float16", "bfloat16"]
 DatasetType = Literal["feedback", "documents", "docx", "pdf", "md", "html", "txt", "csv", "xlsx", "alpaca", "rows"]
 _SHORT = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "half": "float16"}
 
