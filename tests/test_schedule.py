@@ -73,7 +73,7 @@ def test_a_failure_is_in_the_state(tmp_path: Path) -> None:
     settings = Settings(
         data_dir=tmp_path / "data", documents=DocumentSettings(folder=write_handbook(tmp_path / "handbook"))
     )
-    with pytest.raises(QuantaHRError, match="no rows for the generator"):
+    with pytest.raises(QuantaHRError, match="no rows to train on"):
         train_now(a_spec(tmp_path, 0), settings)
     assert TrainingState.read(settings.data_dir).in_words.startswith("failed: ")
 

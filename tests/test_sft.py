@@ -209,7 +209,7 @@ def test_a_checkpoint_that_was_cut_off_is_passed_over(done: Run, tmp_path: Path)
 def test_a_loss_that_is_no_number_is_no_result(done: Run, tmp_path: Path) -> None:
     run = make_run(tmp_path, done.spec)
     with pytest.raises(TrainingError, match="lower the learning rate"):
-        run.finish(None, {"train_loss": float("nan")})
+        run.finish("adapter", lambda folder: None, {"train_loss": float("nan")})
     assert run.metrics is None
 
 

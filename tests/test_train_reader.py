@@ -21,7 +21,7 @@ from trainer.choice import Judged, _folds, fit_choice, hit_rates, summary
 from trainer.look import Looked, look
 from trainer.reader import Head, ReaderSettings, fit, train
 from trainer.rows import OURS, Row
-from trainer.shown import ShownDraws
+from trainer.shown import ShownDraws, near_of
 
 TOWNS = ("Oslo", "Rome", "Lima", "Cairo", "Delhi")
 THINGS = ("bank", "gym", "bar")
@@ -59,7 +59,7 @@ def looked(data: Path, embedder: Embedder) -> list[Looked]:
 
 def test_shown_questions_have_one_window_that_answers_or_none(looked: list[Looked]) -> None:
     first_look = fit_choice([one.example for one in looked])
-    draws = ShownDraws(looked, first_look, [], open_tokenizer(embedded_model()), 0.7, random.Random(0))
+    draws = ShownDraws(near_of(looked, first_look), [], open_tokenizer(embedded_model()), 0.7, random.Random(0))
     shown = [one for _ in range(4) for one in draws.batch(5)]
     assert {one.question for one in shown} == {one.example.row.question for one in looked}
     for one in shown:
@@ -69,7 +69,9 @@ def test_shown_questions_have_one_window_that_answers_or_none(looked: list[Looke
 def test_draws_go_on_as_if_they_had_not_been_stopped(looked: list[Looked]) -> None:
     first_look = fit_choice([one.example for one in looked])
     tokenizer = open_tokenizer(embedded_model())
-    stopped, other = (ShownDraws(looked, first_look, [], tokenizer, 0.7, random.Random(seed)) for seed in (0, 1))
+    stopped, other = (
+        ShownDraws(near_of(looked, first_look), [], tokenizer, 0.7, random.Random(seed)) for seed in (0, 1)
+    )
     stopped.batch(5)
     other.resume(stopped.state())
     assert [other.batch(5) for _ in range(3)] == [stopped.batch(5) for _ in range(3)]
@@ -83,7 +85,7 @@ def test_window_that_tempts_is_always_shown(tmp_path: Path, embedder: Embedder) 
     def times_shown(tempting: str) -> int:
         (looked,) = look([Row(f"{OURS}Oslo", "what is the price of silver", (), tempting)], tmp_path, embedder)
         model = Linear(np.zeros(len(PIECE_FEATURES), np.float32), 0.0)
-        draws = [ShownDraws([looked], model, [], tokenizer, 0.0, random.Random(seed)) for seed in range(8)]
+        draws = [ShownDraws(near_of([looked], model), [], tokenizer, 0.0, random.Random(seed)) for seed in range(8)]
         wanted = tuple(word_pieces(rules[7], tokenizer))
         shown = [one for draw in draws for one in draw.batch(1)]
         return sum(any(wanted[:20] == piece[:20] for w in one.windows for piece in w.pieces) for one in shown)

@@ -1,14 +1,29 @@
-"""Put a fresh adapter on a base model: only that will learn, and the base is the pristine one in every run."""
+"""An adapter on a base model: only that learns, and the base is the pristine one in every run."""
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 from transformers import PreTrainedModel
 
 from config.errors import ConfigError
+from exporter.base import ADAPTER
 from trainer.plan import Plan
+from trainer.runs import Run
+
+
+def finish(run: Run, model: Any, metrics: dict[str, float]) -> None:
+    """End a generator's run with its adapter, and with what that learned on."""
+
+    def save(folder: Path) -> None:
+        model.save_pretrained(folder, safe_serialization=True)
+        shutil.rmtree(folder / "ref", ignore_errors=True)  # what KTO compared with, and nobody needs
+
+    run.plan.held.save(run.folder)
+    run.finish(ADAPTER, save, metrics)
 
 
 def with_adapter(model: PreTrainedModel, plan: Plan) -> Any:

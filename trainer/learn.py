@@ -25,9 +25,14 @@ from config.machine import as_child
 from trainer.alone import alone
 from trainer.journal import Event
 from trainer.plan import Plan, smaller
-from trainer.runs import OUT_OF_MEMORY, Run, RunSpec, make_run
+from trainer.runs import GENERATOR_KINDS, OUT_OF_MEMORY, Run, RunSpec, make_run
 
-_MODULES = {"sft": "trainer.sft", "kto": "trainer.preference"}
+_MODULES = {
+    "sft": "trainer.sft",
+    "kto": "trainer.preference",
+    "reader": "trainer.adapt_reader",
+    "matcher": "trainer.adapt_matcher",
+}
 _POLL_S = 0.5
 _BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1.1, "nf4": 0.6, "fp4": 0.6}
 # Python, torch and the rows; and of a checkpoint the adapter with Adam's two moments, in 32 bits.
@@ -46,7 +51,8 @@ def learn(runs: Path, spec: RunSpec, on_event: Callable[[Event], None]) -> Run:
     if run.metrics is not None:
         return run
     with alone(runs) as lock:
-        check_room(run.plan, runs)
+        if spec.kind in GENERATOR_KINDS:
+            check_room(run.plan, runs)
         while (status := _train(run, on_event, lock)) != 0:
             less = smaller(run.plan) if status == OUT_OF_MEMORY else None
             if less is None:

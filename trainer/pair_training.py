@@ -71,10 +71,12 @@ def train_pairs(
     loss_of: Callable[[Trained], torch.Tensor],
     schedule: Schedule,
     checkpoint: Path,
+    told: Callable[[int, float, float], None] = lambda *_: None,
 ) -> Trained:
     """Train; from the file `checkpoint`, if it is there and of the same schedule and adapter, it goes on.
 
-    `loss_of` takes a batch from `draws` and gives its loss. `name` is shown beside the progress.
+    `loss_of` takes a batch from `draws` and gives its loss. `name` is shown beside the progress; `told` hears of every
+    step its number, loss and learning rate.
     """
     torch.manual_seed(schedule.seed)
     trained = Trained(open_adapted(adapter, schedule.dropout), head, [])
@@ -96,6 +98,7 @@ def train_pairs(
             optimizer.zero_grad()
             rate.step()
             trained.losses.append(loss.item())
+            told(len(trained.losses), trained.losses[-1], optimizer.param_groups[0]["lr"])
             on_step(f"loss {np.mean(trained.losses[-schedule.save_every :]):.2f}", len(trained.losses), schedule.steps)
             if len(trained.losses) % schedule.save_every == 0:
                 journal.write()

@@ -20,7 +20,7 @@ from trl import KTOConfig, KTOTrainer  # type: ignore[attr-defined]
 
 from config.errors import ConfigError
 from exporter.load import load_base
-from trainer.adapter import with_adapter
+from trainer.adapter import finish, with_adapter
 from trainer.records import run as run_main
 from trainer.runs import Run
 from trainer.sft import Tell, arguments, last_checkpoint, last_loss, main_of, prepared
@@ -72,7 +72,7 @@ def train(run: Run) -> None:
     trainer.train(resume_from_checkpoint=last_checkpoint(run))
     if trainer.is_world_process_zero():
         metrics = {"train_loss": last_loss(trainer.state), "steps": float(trainer.state.global_step)}
-        run.finish(trainer.model, metrics)
+        finish(run, trainer.model, metrics)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ from trainer.matching import matching_hash, seen_sets, shared_sets
 from trainer.pair_training import BASE, DIMENSIONS, Schedule, Trained, mean, save_adapter, states_of, train_pairs
 from trainer.records import licences, run
 from trainer.rows import OURS, Row, data_hash, follow_up_rows, held_out, read_rows, require_both
-from trainer.shown import Shown, ShownDraws
+from trainer.shown import Shown, ShownDraws, near_of
 
 _TERMS = (
     "adapter and head: trained on policies and questions of our own writing alone, under the terms of this repository",
@@ -96,7 +96,8 @@ def train(
     """Train adapter and head; from the file `checkpoint`, if it is there and of the same settings, it goes on."""
     tokenizer = open_tokenizer(embedded_model())
     sets = seen_sets(shared_sets(data))
-    draws = ShownDraws(looked, first_look, sets, tokenizer, settings.nearest_share, random.Random(settings.seed))
+    questions = near_of(looked, first_look)
+    draws = ShownDraws(questions, sets, tokenizer, settings.nearest_share, random.Random(settings.seed))
     schedule = Schedule(
         seed=settings.seed,
         steps=max(1, int(settings.epochs * len(draws.questions) / settings.batch_size)),

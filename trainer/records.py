@@ -15,13 +15,13 @@ from config.errors import ConfigError, QuantaHRError
 
 Record = Mapping[str, Any]
 
-_SHIPPED = Path(__file__).parents[1] / "samples" / "training"
+SHIPPED = Path(__file__).parents[1] / "samples" / "training"
 _BASE = "adapts all-MiniLM-L6-v2: Apache-2.0"
 
 
 def licences(data: Path, *shipped: str, adapts_encoder: bool = True) -> tuple[str, ...]:
     """What a manifest says about terms: `shipped` holds for the rows that ship, others are under their owner's."""
-    is_shipped = data.resolve() == _SHIPPED.resolve()
+    is_shipped = data.resolve() == SHIPPED.resolve()
     terms = shipped if is_shipped else ("trained on rows that are no part of QuantaHR, under the terms of these",)
     return (*terms, _BASE) if adapts_encoder else terms
 

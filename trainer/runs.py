@@ -15,6 +15,7 @@ import json
 import math
 import platform
 import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -24,13 +25,22 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from config.errors import ConfigError, TrainingError
-from exporter.base import ADAPTER, base_hash
+from exporter.base import base_hash
+from exporter.manifest import publishing
 from trainer.journal import Journal
 from trainer.plan import Decision, Plan
 from trainer.records import read_records
 
 OUT_OF_MEMORY = 75
 RUN_FILE, METRICS, PLOT, REPORT = "run.json", "metrics.json", "loss.png", "report.md"
+# What can be trained: from which rows of a dataset, and what these hold.
+KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "sft": ("sft", ("prompt", "completion")),
+    "kto": ("kto", ("prompt", "completion", "label")),
+    "reader": ("reading", ("question", "answerable", "positives", "negatives")),
+    "matcher": ("matching", ("question", "stored", "answer", "same")),
+}
+GENERATOR_KINDS = ("sft", "kto")
 _PACKAGES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "datasets", "quantahr")
 
 
@@ -88,8 +98,8 @@ class Run:
 
     def rows(self, part: str) -> list[dict[str, Any]]:
         """The rows of one part ("train", "validation"); none where there is no such file."""
-        file = self.spec.dataset / f"{self.spec.kind}.{part}.jsonl"
-        wanted = ("prompt", "completion", "label") if self.spec.kind == "kto" else ("prompt", "completion")
+        name, wanted = KINDS[self.spec.kind]
+        file = self.spec.dataset / f"{name}.{part}.jsonl"
         if not file.is_file():
             return []
         return [{name: record[name] for name in wanted} for _, record in read_records(file)]
@@ -106,19 +116,14 @@ class Run:
                 f"{dropped} are longer); raise it, or build another dataset."
             )
 
-    def finish(self, model: Any, metrics: dict[str, float]) -> None:
-        """Save the adapter and everything that explains it; the metrics come last and say that it is done."""
+    def finish(self, name: str, save: Callable[[Path], object], metrics: dict[str, float]) -> None:
+        """Save what was trained as the folder `name`, and all that explains it; the metrics come last: it is done."""
         metrics = {name: round(float(value), 6) for name, value in metrics.items()}
         if not all(math.isfinite(value) for value in metrics.values()):
             raise TrainingError(f"The loss of {self.folder.name} is no number any more; lower the learning rate.")
-        partial = self.folder / f".{ADAPTER}"
-        shutil.rmtree(partial, ignore_errors=True)
-        model.save_pretrained(partial, safe_serialization=True)
-        shutil.rmtree(partial / "ref", ignore_errors=True)  # what KTO compared with, and nobody needs
-        shutil.rmtree(self.folder / ADAPTER, ignore_errors=True)
-        partial.replace(self.folder / ADAPTER)
+        with publishing(self.folder / name) as folder:
+            save(folder)
         (self.folder / "environment.json").write_text(json.dumps(environment(), indent=1) + "\n", encoding="utf-8")
-        self.plan.held.save(self.folder)
         self.plot()
         (self.folder / REPORT).write_text(self.report(metrics), encoding="utf-8")
         shutil.rmtree(self.checkpoints, ignore_errors=True)

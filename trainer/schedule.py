@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,16 +21,19 @@ from typing import Any
 from config.errors import QuantaHRError
 from config.settings import Settings
 from config.training import STATE_FILE, TrainingState
+from exporter.base import ADAPTER
 from trainer.alone import alone
 from trainer.dataset import build
 from trainer.journal import Event
 from trainer.learn import learn
 from trainer.plan import make_plan, this_machine
-from trainer.runs import Run, RunSpec, dataset_hash
+from trainer.runs import GENERATOR_KINDS, KINDS, Run, RunSpec, dataset_hash
 from trainer.spec import TrainingSpec
 
 _log = logging.getLogger(__name__)
 _LEARNED = "learned.json"
+# Fewer rows than these teach an encoder nothing that it would not forget with the next.
+_FEWEST = {"reader": 20, "matcher": 10}
 
 
 def train_now(
@@ -51,9 +54,10 @@ def train_now(
             minimum = spec.data.feedback_minimum
             if new < minimum and not force:
                 return state.write(state="collecting", collected=new, needed=minimum)
-            run = _train(spec, settings, dataset, manifest["rows"], state, on_event)
+            runs = _train(spec, settings, dataset, manifest["rows"], state, on_event)
             _write(settings.data_dir / "runs" / _LEARNED, sorted(known | set(manifest["interactions"])))
-            return state.write(state="idle", result=_afterwards(run), run=run.folder.name, collected=0, needed=minimum)
+            names = " ".join(run.folder.name for run in runs)
+            return state.write(state="idle", result=_afterwards(runs), run=names, collected=0, needed=minimum)
         except QuantaHRError as error:
             state.write(state="failed", result=str(error))
             raise
@@ -69,13 +73,13 @@ def _train(
     rows: Mapping[str, int],
     state: _State,
     on_event: Callable[[Event], None],
-) -> Run:
-    """What to say first, and then what was good and what not, on the same adapter."""
+) -> list[Run]:
+    """What to say first, then what was good and what not, on the same adapter; and the encoders that have rows."""
     plan = make_plan(spec, this_machine(settings.data_dir), settings.data_dir / "models")
-    kinds = [kind for kind in ("sft", "kto") if rows.get(f"{kind}.train")]
+    kinds = [kind for kind, (name, _) in KINDS.items() if rows.get(f"{name}.train", 0) >= _FEWEST.get(kind, 1)]
     if not kinds:
-        raise QuantaHRError(f"{dataset} has no rows for the generator; collect corrections and votes, and build again.")
-    run: Run | None = None
+        raise QuantaHRError(f"{dataset} has no rows to train on; collect corrections and votes, and build again.")
+    runs: list[Run] = []
     for number, kind in enumerate(kinds):
 
         def heard(event: Event, before: int = number) -> None:
@@ -84,19 +88,22 @@ def _train(
                 state.write(state="running", percent=round(100 * done), eta_s=event["eta_s"])
             on_event(event)
 
-        parent = run.folder / "adapter" if run else None
-        run = learn(settings.data_dir / "runs", RunSpec(kind, plan, dataset, dataset_hash(dataset), parent), heard)
-    assert run is not None
-    return run
+        parent: Path | None = settings.parts_dir / kind
+        if kind in GENERATOR_KINDS:
+            parent = runs[-1].folder / ADAPTER if runs else None
+        spec_of_it = RunSpec(kind, plan, dataset, dataset_hash(dataset), parent)
+        runs.append(learn(settings.data_dir / "runs", spec_of_it, heard))
+    return runs
 
 
-def _afterwards(run: Run) -> str:
-    """Carry the adapter on towards production, as far as this version can."""
+def _afterwards(runs: Sequence[Run]) -> str:
+    """Carry what was trained on towards production, as far as this version can."""
     try:
         candidate = importlib.import_module("exporter.candidate")
     except ModuleNotFoundError:
-        return f"trained: {run.folder.name}; this version does not export it yet"
-    result: str = candidate.from_run(run.folder)
+        names = ", ".join(run.folder.name for run in runs)
+        return f"trained: {names}; this version does not export by itself yet"
+    result: str = candidate.from_runs([run.folder for run in runs])
     return result
 
 

@@ -30,7 +30,7 @@ from transformers import PrinterCallback, TrainerCallback, TrainerControl, Train
 from trl import SFTConfig, SFTTrainer  # type: ignore[attr-defined]
 
 from exporter.load import load_base, load_tokenizer
-from trainer.adapter import with_adapter
+from trainer.adapter import finish, with_adapter
 from trainer.journal import Journal
 from trainer.plan import Plan
 from trainer.records import run as run_main
@@ -81,7 +81,7 @@ def train(run: Run) -> None:
     if held:
         metrics["validation_loss"] = trainer.evaluate()["eval_loss"]
     if trainer.is_world_process_zero():
-        run.finish(trainer.model, metrics)
+        finish(run, trainer.model, metrics)
 
 
 class ByLength(Sampler[int]):

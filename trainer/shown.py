@@ -1,6 +1,7 @@
 """Draw what the reader is shown in training: a question beside windows of policy, some of which answer it.
 
-Enters: questions that were looked over (`trainer/look.py`), and matching sets. Leaves: batches of `Shown`.
+Enters: questions that were looked over (`trainer/look.py`) or come with their passages, and matching sets. Leaves:
+batches of `Shown`.
 
 A question is shown one window that answers it and two that only look as if, or three when nothing answers: the one with
 the tempting text, where the row names it, else mostly the nearest, and others by chance. A matching set is shown as
@@ -40,7 +41,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class _Near:
+class Near:
     """A question's windows that answer and those that do not, each with its gold, best look first.
 
     `is_tempting` says that the first of those that do not holds the text that tempts.
@@ -49,7 +50,7 @@ class _Near:
     question: str
     right: tuple[tuple[Window, tuple[bool, ...]], ...]
     wrong: tuple[tuple[Window, tuple[bool, ...]], ...]
-    is_tempting: bool
+    is_tempting: bool = False
 
 
 class ShownDraws:
@@ -57,16 +58,13 @@ class ShownDraws:
 
     def __init__(
         self,
-        looked: Sequence[Looked],
-        first_look: Linear,
+        questions: Sequence[Near],
         sets: Sequence[MatchingSet],
         tokenizer: Tokenizer,
         nearest_share: float,
         rng: random.Random,
     ) -> None:
-        near = [_near(one, first_look) for one in looked]
-        # Where retrieval missed the answer there is nothing to show, and "nothing answers" would be a lie.
-        self.questions = [n for n, one in zip(near, looked, strict=True) if n.right or not one.example.row.quotes]
+        self.questions = questions
         self._corrections = [(one, windows(one.question, pieces(one.answer), tokenizer)) for one in sets]
         self._nearest_share = nearest_share
         self._rng = rng
@@ -93,7 +91,7 @@ class ShownDraws:
         rng, self._order, self._steps = state
         self._rng.setstate(rng)
 
-    def _show(self, near: _Near) -> Shown:
+    def _show(self, near: Near) -> Shown:
         right = [self._rng.choice(near.right[:2])] if near.right else []
         nearest = 1 if near.is_tempting or self._rng.random() < self._nearest_share else 0
         count = 3 - len(right)
@@ -110,14 +108,23 @@ class ShownDraws:
         ]
 
 
-def _near(looked: Looked, first_look: Linear) -> _Near:
+def near_of(looked: Sequence[Looked], first_look: Linear) -> list[Near]:
+    """What may be shown of questions that were looked over.
+
+    Where retrieval missed the answer there is nothing to show, and "nothing answers" would be a lie.
+    """
+    near = [_near(one, first_look) for one in looked]
+    return [n for n, one in zip(near, looked, strict=True) if n.right or not one.example.row.quotes]
+
+
+def _near(looked: Looked, first_look: Linear) -> Near:
     example = looked.example
     scored = best_windows(looked.placed, first_look(example.candidates.features))
     tempts = [_tempts(example, at) for at in scored]
     # Where the window that tempts was found, it comes first.
     order = sorted(range(len(scored)), key=lambda i: not tempts[i])
     marked = [(scored[i].window, tuple(bool(gold) for gold in example.is_gold[scored[i].pieces])) for i in order]
-    return _Near(
+    return Near(
         example.row.question,
         tuple(one for one in marked if any(one[1])),
         tuple([one for one in marked if not any(one[1])][:_FARTHEST]),

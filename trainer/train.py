@@ -21,7 +21,7 @@ from exporter.manifest import PARTS, PartName
 from trainer.journal import Event
 from trainer.learn import learn
 from trainer.plan import Machine, Plan, make_plan, this_machine
-from trainer.runs import Run, RunSpec, dataset_hash
+from trainer.runs import GENERATOR_KINDS, KINDS, Run, RunSpec, dataset_hash
 from trainer.schedule import train_now
 from trainer.spec import load_spec
 from trainer.starter import Outcome, rebuild
@@ -30,8 +30,18 @@ from trainer.starter import Outcome, rebuild
 @click.command("train")
 @click.option("--config", "--spec", "spec", type=click.Path(path_type=Path), help="What to train.  [config/qlora.json]")
 @click.option("--dataset", type=click.Path(path_type=Path, file_okay=False), help="A dataset; else the newest.")
-@click.option("--kind", type=click.Choice(["sft", "kto"]), default="sft", show_default=True, help="Answers, or votes.")
-@click.option("--parent", type=click.Path(path_type=Path, file_okay=False), help="The adapter that votes go on from.")
+@click.option(
+    "--kind",
+    type=click.Choice(list(KINDS)),
+    default="sft",
+    show_default=True,
+    help="What learns: the generator from answers or from votes, the reader, or the matcher.",
+)
+@click.option(
+    "--parent",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="What it goes on from: for votes an adapter, for reader and matcher a part.  [the part in use]",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be done with each setting here, and do nothing.")
 @click.option("--now", is_flag=True, help="Build a dataset and train on it, if there is enough that is new.")
 @click.option("--resume", is_flag=True, help="Go on where it stopped, which is what happens without it as well.")
@@ -75,10 +85,10 @@ def command(
         raise click.UsageError("--dry-run says what a specification does; --starter follows none.")
     if now and (dataset or parent or kind != "sft"):
         raise click.UsageError(
-            "--now builds its dataset and trains both ways; leave out --dataset, --parent and --kind."
+            "--now builds its dataset and trains all that it has rows for; leave out --dataset, --parent and --kind."
         )
-    if parent and kind != "kto":
-        raise click.UsageError("--parent is what votes go on from; add --kind kto.")
+    if parent and kind == "sft":
+        raise click.UsageError("--parent is what others go on from; add --kind kto, reader or matcher.")
     if starter:
         _rebuild(only or PARTS, data, out, force=force, as_json=as_json)
         return
@@ -94,6 +104,8 @@ def command(
         _say(plan, machine, as_json=as_json)
         return
     chosen = dataset or newest_dataset(data_dir / "datasets")
+    if kind not in GENERATOR_KINDS:
+        parent = parent or settings.parts_dir / kind
     run_spec = RunSpec(kind, plan, chosen, dataset_hash(chosen), parent)
     run = _learn(data_dir / "runs", run_spec, as_json=as_json)
     if as_json:
