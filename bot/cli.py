@@ -81,3 +81,7 @@ def main() -> None:
     except QuantaHRError as error:
         click.echo(f"quantahr: {error}", err=True)
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -7,7 +7,7 @@ another form than it learned on, an adapter says something else. Imports no torc
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -25,13 +25,14 @@ _TELLING_BYTES = 1_000_000
 @dataclass(frozen=True)
 class Base:
     """`path` is a GGUF file or a folder as transformers saves models; `weights` is how they lay in memory, `dtype` that
-    of activations, and `compute_dtype` that in which 4-bit weights were multiplied."""
+    of activations, `compute_dtype` that in which 4-bit weights were multiplied, and `digest` names the files."""
 
     path: Path
     weights: Weights
     dtype: DType
     compute_dtype: DType = "float32"
     double_quant: bool = True
+    digest: str = ""
 
     @property
     def is_quantized(self) -> bool:
@@ -45,7 +46,8 @@ class Base:
 
     def save(self, run: Path) -> None:
         """Write it into a run's folder."""
-        (run / BASE_FILE).write_bytes(_BASE.dump_json(self, indent=1) + b"\n")
+        named = replace(self, digest=base_hash(self.path))
+        (run / BASE_FILE).write_bytes(_BASE.dump_json(named, indent=1) + b"\n")
 
 
 _BASE = TypeAdapter(Base)
@@ -55,17 +57,28 @@ def base_of(run: Path) -> Base:
     """On what a run's adapter learned.
 
     Raises:
-        ModelError: The folder holds no finished run, or its base is gone.
+        ModelError: The folder holds no finished run, or its base is gone or another one by now.
+    """
+    base = read_base(run)
+    if not base.path.exists():
+        raise ModelError(f"The base model {base.path} is not there any more; put it back, and export again.")
+    if base.digest != base_hash(base.path):
+        raise ModelError(f"The base model {base.path} is not the one that {run} learned on; put that back.")
+    return base
+
+
+def read_base(run: Path) -> Base:
+    """On what a run's adapter learned, wherever that is.
+
+    Raises:
+        ModelError: The folder holds no finished run.
     """
     if not (run / ADAPTER / "adapter_model.safetensors").is_file():
         raise ModelError(f"{run} holds no adapter; finish the training with 'quantahr train', or name another run.")
     try:
-        base = _BASE.validate_json((run / BASE_FILE).read_bytes())
+        return _BASE.validate_json((run / BASE_FILE).read_bytes())
     except (OSError, ValidationError) as error:
         raise ModelError(f"{run / BASE_FILE} does not say what the adapter learned on; train it anew.") from error
-    if not base.path.exists():
-        raise ModelError(f"The base model {base.path} is not there any more; put it back, and export again.")
-    return base
 
 
 def base_hash(base: Path | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -115,6 +116,9 @@ async def test_the_scheduler_starts_the_command_and_ends_it_with_the_server(tmp_
         "--spec",
         str(TrainingSettings().spec),
     ]
+    # What it runs is the command line, which says here that there is no such configuration.
+    done = subprocess.run(nightly._command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "There is no configuration file" in done.stderr
     nightly.start()
     (job,) = nightly._scheduler.get_jobs()
     assert (job.max_instances, job.coalesce, job.next_run_time.hour) == (1, True, 2)

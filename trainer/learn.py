@@ -48,6 +48,7 @@ def learn(runs: Path, spec: RunSpec, on_event: Callable[[Event], None]) -> Run:
         ModelError, ConfigError: As `trainer.sft` raises.
     """
     run = make_run(runs, spec)
+    on_event({"event": "opened", "folder": str(run.folder)})
     if run.metrics is not None:
         return run
     with alone(runs) as lock:

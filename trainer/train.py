@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -21,10 +22,13 @@ from exporter.manifest import PARTS, PartName
 from trainer.journal import Event
 from trainer.learn import learn
 from trainer.plan import Machine, Plan, make_plan, this_machine
+from trainer.remote import machine_of, train_there
 from trainer.runs import GENERATOR_KINDS, KINDS, Run, RunSpec, dataset_hash
 from trainer.schedule import train_now
 from trainer.spec import load_spec
 from trainer.starter import Outcome, rebuild
+
+OnEvent = Callable[[Event], None]
 
 
 @click.command("train")
@@ -41,6 +45,9 @@ from trainer.starter import Outcome, rebuild
     "--parent",
     type=click.Path(path_type=Path, file_okay=False),
     help="What it goes on from: for votes an adapter, for reader and matcher a part.  [the part in use]",
+)
+@click.option(
+    "--on", "there", metavar="ssh://HOST/FOLDER", help="Train on another machine, where QuantaHR is installed."
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be done with each setting here, and do nothing.")
 @click.option("--now", is_flag=True, help="Build a dataset and train on it, if there is enough that is new.")
@@ -70,6 +77,7 @@ def command(
     dataset: Path | None,
     kind: str,
     parent: Path | None,
+    there: str | None,
     dry_run: bool,
     now: bool,
     resume: bool,
@@ -89,6 +97,8 @@ def command(
         )
     if parent and kind == "sft":
         raise click.UsageError("--parent is what others go on from; add --kind kto, reader or matcher.")
+    if there and (now or starter or dry_run):
+        raise click.UsageError("--on trains one dataset on another machine; leave out --now, --starter and --dry-run.")
     if starter:
         _rebuild(only or PARTS, data, out, force=force, as_json=as_json)
         return
@@ -107,7 +117,17 @@ def command(
     if kind not in GENERATOR_KINDS:
         parent = parent or settings.parts_dir / kind
     run_spec = RunSpec(kind, plan, chosen, dataset_hash(chosen), parent)
-    run = _learn(data_dir / "runs", run_spec, as_json=as_json)
+    if there:
+        machine_there = machine_of(there)
+
+        def do(on_event: OnEvent) -> Run:
+            return train_there(machine_there, wanted, run_spec, data_dir / "runs", on_event)
+    else:
+
+        def do(on_event: OnEvent) -> Run:
+            return learn(data_dir / "runs", run_spec, on_event)
+
+    run = _shown(do, as_json=as_json)
     if as_json:
         click.echo(json.dumps({"event": "run", "folder": str(run.folder), **(run.metrics or {})}))
     else:
@@ -138,9 +158,10 @@ def _say(plan: Plan, machine: Machine, *, as_json: bool) -> None:
     click.echo(f"{len(plan.replaced)} of {len(plan.decisions)} settings are done otherwise than asked, as said above.")
 
 
-def _learn(runs: Path, spec: RunSpec, *, as_json: bool) -> Run:
+def _shown(do: Callable[[OnEvent], Run], *, as_json: bool) -> Run:
+    """Do a run and show how far it is."""
     if as_json:
-        return learn(runs, spec, lambda event: click.echo(json.dumps(event)))
+        return do(lambda event: click.echo(json.dumps(event)))
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     console = Console(stderr=True)
     with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
@@ -158,7 +179,7 @@ def _learn(runs: Path, spec: RunSpec, *, as_json: bool) -> Run:
                     how = ", with checkpointing" if event["checkpointing"] else ""
                     console.print(f"Begun anew with {what}{how}.")
 
-        return learn(runs, spec, on_event)
+        return do(on_event)
 
 
 def _say_done(run: Run) -> None:
