@@ -51,12 +51,16 @@ _NEAREST = 3
 
 @dataclass(frozen=True)
 class Question:
-    """A question and where it was asked. `history` holds the thread's earlier turns, oldest first."""
+    """A question and where it was asked. `history` holds the thread's earlier turns, oldest first.
+
+    `person` is who asks, as a hash or any other name that stays, so that they stay with one model.
+    """
 
     text: str
     asker: Asker = field(default_factory=Asker)
     channel: str = "cli"
     history: tuple[Turn, ...] = ()
+    person: str = ""
 
 
 class Route(StrEnum):

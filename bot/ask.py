@@ -13,6 +13,7 @@ from bot.answer import Answer, Asker, Question, answer
 from bot.assistant import open_assistant
 from bot.feedback import Feedback
 from bot.ingest import ingest_visibly
+from bot.live import live_settings
 from bot.record import AnswerRecord
 from bot.store import open_store
 from config.settings import Audience, Settings, load_settings
@@ -37,7 +38,7 @@ def command(config: Path | None, question: str, as_json: bool, audience: str, co
 
 
 async def _ask(question: Question, settings: Settings, as_json: bool) -> None:
-    async with open_assistant(settings) as opened:
+    async with open_assistant(live_settings(settings)) as opened:
         if not opened.index.snapshot.chunks:
             await asyncio.to_thread(ingest_visibly, settings.documents.folder, opened.index, settings)
         with closing(open_store(settings.data_dir, settings.ledger)) as store:

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from bot.answer import Assistant
-from bot.engine import Message, open_engine
-from bot.followup import open_judge
+from bot.engine import LlamaEngine, Message, open_engine
+from bot.followup import Judge, open_judge
 from bot.prompt import SYSTEM
 from bot.triage.classify import Classifier, open_classifier
 from config.errors import ModelError
 from config.settings import Settings
 from exporter.manifest import read_manifest, rebuilds
 from knowledge.embed import Embedder, open_embedder
-from knowledge.index import Index, open_index
+from knowledge.index import Index, Snapshot, open_index
 from knowledge.matcher import Matcher, open_matcher
-from knowledge.read import open_reader
+from knowledge.read import Reader, open_reader
+from knowledge.verified import NONE_VERIFIED, VerifiedIndex
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +38,63 @@ class Opened:
     index: Index
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What a model is made of, beside the embedder, with which the index was made."""
+
+    reader: Reader
+    judge: Judge
+    matcher: Matcher | None
+    classifier: Classifier | None
+    engine: LlamaEngine
+
+    async def close(self) -> None:
+        """Free the generator; the encoders are freed with their last use."""
+        await self.engine.close()
+
+
+async def load_parts(settings: Settings, embedder: Embedder) -> Parts:
+    """Load what the settings name, off the event loop.
+
+    Raises:
+        ModelError: One of them cannot be loaded.
+    """
+    parts = settings.parts_dir
+    reader = await asyncio.to_thread(open_reader, embedder, parts / "reader")
+    judge = await asyncio.to_thread(open_judge, parts / "followup")
+    matcher = await asyncio.to_thread(_open_fitting_matcher, embedder, parts / "matcher")
+    classifier = await asyncio.to_thread(_open_fitting_classifier, embedder, parts / "triage")
+    engine = await asyncio.to_thread(open_engine, settings.model)
+    try:
+        if settings.answering.wording != "quote":
+            await engine.prime([Message("system", SYSTEM)])
+    except BaseException:
+        await engine.close()
+        raise
+    return Parts(reader, judge, matcher, classifier, engine)
+
+
+def assemble(
+    settings: Settings,
+    embedder: Embedder,
+    parts: Parts,
+    snapshot: Callable[[], Snapshot],
+    verified: Callable[[], VerifiedIndex] = lambda: NONE_VERIFIED,
+) -> Assistant:
+    """An assistant of loaded parts."""
+    return Assistant(
+        settings,
+        embedder,
+        parts.reader,
+        parts.judge,
+        parts.engine,
+        snapshot,
+        verified,
+        matcher=parts.matcher,
+        classifier=parts.classifier,
+    )
+
+
 @asynccontextmanager
 async def open_assistant(settings: Settings) -> AsyncGenerator[Opened, None]:
     """Load encoder, trained parts, index and model, off the event loop; free them in reverse.
@@ -45,31 +103,14 @@ async def open_assistant(settings: Settings) -> AsyncGenerator[Opened, None]:
         KnowledgeIndexError: Another process owns the index.
         ModelError: A model cannot be loaded.
     """
-    parts = settings.parts_dir
     embedder = await asyncio.to_thread(open_embedder, adapter=settings.index.adapter)
-    reader = await asyncio.to_thread(open_reader, embedder, parts / "reader")
-    judge = await asyncio.to_thread(open_judge, parts / "followup")
-    matcher = await asyncio.to_thread(_open_fitting_matcher, embedder, parts / "matcher")
-    classifier = await asyncio.to_thread(_open_fitting_classifier, embedder, parts / "triage")
     index = await asyncio.to_thread(open_index, settings.index, settings.data_dir, embedder)
     try:
-        engine = await asyncio.to_thread(open_engine, settings.model)
+        parts = await load_parts(settings, embedder)
         try:
-            if settings.answering.wording != "quote":
-                await engine.prime([Message("system", SYSTEM)])
-            assistant = Assistant(
-                settings,
-                embedder,
-                reader,
-                judge,
-                engine,
-                lambda: index.snapshot,
-                matcher=matcher,
-                classifier=classifier,
-            )
-            yield Opened(assistant, index)
+            yield Opened(assemble(settings, embedder, parts, lambda: index.snapshot), index)
         finally:
-            await engine.close()
+            await parts.close()
     finally:
         index.close()
 

@@ -22,6 +22,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "eval": ("trainer.evaluate:command", "Answer a file of questions over a folder, and grade the answers."),
     "dataset": ("trainer.dataset:command", "Build what is trained on, from votes, corrections and documents."),
     "train": ("trainer.train:command", "Train an adapter on a dataset, or rebuild the parts that ship."),
+    "export": ("trainer.models:export_command", "Merge, convert, quantize and verify what was trained."),
+    "models": ("trainer.models:command", "Say which model answers; promote one, or go back."),
     "feedback": ("bot.exchange:command", "List, approve, export and import what people said of answers."),
     "erase": ("bot.erase:command", "Remove a person or an answer from everything."),
     "slack": ("bot.slack.manifest:command", "Set up the bot in Slack."),

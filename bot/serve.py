@@ -10,27 +10,29 @@ import asyncio
 import logging
 import socket
 from contextlib import AsyncExitStack, suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import click
 import uvicorn
 
-from bot.answer import answer
-from bot.assistant import Opened, open_assistant
+from bot.answer import Assistant
+from bot.assistant import Parts, assemble
 from bot.erase import forget_old
 from bot.feedback import Feedback
 from bot.history import fit_to_use
 from bot.ingest import ingest_visibly, keep_configured, summary
+from bot.lineup import Lineup
 from bot.nightly import Nightly
 from bot.service import Known, Service
 from bot.store import Store
 from bot.web.api import create_app, startup_of
 from config.errors import ConfigError, QuantaHRError
 from config.settings import Settings, load_settings
+from exporter.registry import Registry
+from knowledge.embed import open_embedder
 from knowledge.first_look import REMEMBERED_PASSAGES
-from knowledge.index import Snapshot
+from knowledge.index import Index, Snapshot, open_index
 from knowledge.ingest import ingest
 
 _log = logging.getLogger(__name__)
@@ -59,30 +61,38 @@ async def start(settings: Settings, store: Store) -> Service:
     """Open everything, read the documents, and begin to watch them."""
     stack = AsyncExitStack()
     try:
-        opened = await stack.enter_async_context(open_assistant(settings))
-        feedback = Feedback(store, lambda: opened.index.snapshot, opened.assistant.embedder)
-        assistant = replace(opened.assistant, verified=feedback.verified)
-        await asyncio.to_thread(keep_configured, opened.index, settings)
-        report = await asyncio.to_thread(ingest_visibly, settings.documents.folder, opened.index, settings)
+        embedder = await asyncio.to_thread(open_embedder, adapter=settings.index.adapter)
+        index = await asyncio.to_thread(open_index, settings.index, settings.data_dir, embedder)
+        stack.callback(index.close)
+        feedback = Feedback(store, lambda: index.snapshot, embedder)
+
+        def make(own: Settings, parts: Parts) -> Assistant:
+            return assemble(own, embedder, parts, lambda: index.snapshot, feedback.verified)
+
+        lineup = Lineup(settings, Registry(settings.data_dir), embedder, make)
+        await lineup.start()
+        stack.push_async_callback(lineup.close)
+        await asyncio.to_thread(keep_configured, index, settings)
+        report = await asyncio.to_thread(ingest_visibly, settings.documents.folder, index, settings)
         click.echo(f"{settings.documents.folder}: {summary(report)}", err=True)
         for skipped in report.skipped:
             click.echo(f"  skipped {skipped.file}: {skipped.reason}", err=True)
-        watch = asyncio.create_task(_watch(opened, settings))
-        stack.push_async_callback(_stop, watch)
+        stack.push_async_callback(_stop, asyncio.create_task(_watch(index, lineup, settings)))
+        stack.push_async_callback(_stop, asyncio.create_task(lineup.follow()))
         stack.push_async_callback(_stop, asyncio.create_task(_forget(store, settings.ledger.keep_days)))
-        await asyncio.to_thread(lambda: opened.index.snapshot)
+        await asyncio.to_thread(lambda: index.snapshot)
         await asyncio.to_thread(feedback.verified)
     except BaseException:
         await stack.aclose()
         raise
     return Service(
-        ask=lambda question: answer(question, assistant),
+        ask=lineup.ask,
         feedback=feedback,
-        fit_to_keep=lambda history: fit_to_use(history, opened.assistant.classifier),
-        model=opened.assistant.engine.model_version,
-        known=lambda: _known(opened.index.snapshot),
-        snapshot=lambda: opened.index.snapshot,
-        waiting=lambda: opened.assistant.engine.waiting,
+        fit_to_keep=lambda history: fit_to_use(history, lineup.assistant.classifier),
+        model=lambda: lineup.assistant.engine.model_version,
+        known=lambda: _known(index.snapshot),
+        snapshot=lambda: index.snapshot,
+        waiting=lambda: lineup.waiting,
         close=stack.aclose,
     )
 
@@ -92,20 +102,20 @@ def _known(snapshot: Snapshot) -> Known:
     return Known(snapshot.documents, len(snapshot.chunks), tuple(sorted(countries)))
 
 
-async def _watch(opened: Opened, settings: Settings) -> None:
+async def _watch(index: Index, lineup: Lineup, settings: Settings) -> None:
     """Take up changed documents from time to time, until cancelled. A failure is logged and tried again."""
     documents = settings.documents
-    await _remember(opened)
+    await _remember(index, lineup)
     while documents.rescan_s:
         await asyncio.sleep(documents.rescan_s)
         try:
-            report = await asyncio.to_thread(ingest, documents.folder, opened.index, documents, settings.index)
+            report = await asyncio.to_thread(ingest, documents.folder, index, documents, settings.index)
         except Exception:  # the watch must outlive whatever the disk or Chroma's server does
             _log.exception("looking for changed documents failed; it is tried again in %.0f s", documents.rescan_s)
             continue
         if report.has_changed:
             _log.warning("documents changed: %s", summary(report))
-            await _remember(opened)
+            await _remember(index, lineup)
 
 
 async def _forget(store: Store, keep_days: int) -> None:
@@ -119,11 +129,11 @@ async def _forget(store: Store, keep_days: int) -> None:
         await asyncio.sleep(_A_DAY_S)
 
 
-async def _remember(opened: Opened) -> None:
+async def _remember(index: Index, lineup: Lineup) -> None:
     """Have the passages at hand before somebody asks about them, one by one, so that questions come in between."""
-    snapshot = await asyncio.to_thread(lambda: opened.index.snapshot)
+    snapshot = await asyncio.to_thread(lambda: index.snapshot)
     for chunk in snapshot.chunks[:REMEMBERED_PASSAGES]:
-        await asyncio.to_thread(opened.assistant.reader.first_look.remember, chunk.heading, chunk.text)
+        await asyncio.to_thread(lineup.assistant.reader.first_look.remember, chunk.heading, chunk.text)
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

@@ -42,15 +42,15 @@ class Service:
 
     `ask` streams the pieces of an answer's text and ends with the one `Answer`; closing its iterator cancels the
     generation. `fit_to_keep` gives a thread without what must not be recorded; it blocks. `feedback` is what HR makes
-    of answers. `waiting` is the number of questions in the queue, the running one not counted. `known` is what the
-    index holds at that moment, `snapshot` all of it: documents come and go while the server runs. `close` frees
-    everything.
+    of answers. `model` names what answers at that moment. `waiting` is the number of questions in the queue, the
+    running one not counted. `known` is what the index holds at that moment, `snapshot` all of it: documents come and go
+    while the server runs. `close` frees everything.
     """
 
     ask: Callable[[Question], AsyncIterator[str | Answer]]
     fit_to_keep: Callable[[Sequence[Turn]], tuple[Turn, ...]]
     feedback: Feedback
-    model: str
+    model: Callable[[], str]
     known: Callable[[], Known]
     snapshot: Callable[[], Snapshot]
     waiting: Callable[[], int]
@@ -119,7 +119,7 @@ class Startup:
         if self.on_ready:
             await self.on_ready(self.ready)
         known = self.ready.service.known()
-        log.info("ready: %s, %d documents, %d chunks", self.ready.service.model, known.documents, known.chunks)
+        log.info("ready: %s, %d documents, %d chunks", self.ready.service.model(), known.documents, known.chunks)
 
     async def _load(self) -> Ready:
         store = await asyncio.to_thread(open_store, self._settings.data_dir, self._settings.ledger)

@@ -157,11 +157,11 @@ def publishing(target: Path) -> Iterator[Path]:
         yield new
         for path in (*new.rglob("*"), new):
             path.chmod(0o755 if path.is_dir() else 0o644)  # safetensors writes files that only their owner can read
-            _flush(path)
+            flush(path)
         if target.exists():
             target.rename(old)
         new.rename(target)
-        _flush(target.parent)
+        flush(target.parent)
     except BaseException:
         if old.exists() and not target.exists():
             old.rename(target)
@@ -171,7 +171,7 @@ def publishing(target: Path) -> Iterator[Path]:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Have a file, or a folder's list of files, reach the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:

@@ -126,7 +126,7 @@ class FakeAssistant:
             ask=self.ask,
             fit_to_keep=self.fit_to_keep,
             snapshot=lambda: nothing,
-            model="fake-135m",
+            model=lambda: "fake-135m",
             known=lambda: Known(documents=3, chunks=17, countries=self.countries),
             waiting=lambda: self.queue,
             close=self.close,

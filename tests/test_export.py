@@ -17,15 +17,16 @@ from exporter.gguf import embedded_gguf, open_gguf
 from exporter.load import load_base, load_tokenizer
 from exporter.merge import merge
 from exporter.quantize import check_type, default_type, quantize
-from exporter.reference import JSON_FILE, TEXTS
+from exporter.reference import CONVERSATIONS, JSON_FILE, TEXTS
 from exporter.verify import PLOT, plot, verify
-from tests.tiny_base import write_model
+from tests.tiny_base import teach, write_model
 
 
 def write_small_base(folder: Path) -> Path:
-    """The embedded model's tokenizer, which the converter knows, over a model of two layers."""
+    """The embedded model's tokenizer, which the converter knows, over two layers that say one thing, and stop."""
     tokenizer = load_tokenizer(embedded_gguf())
     write_model(folder, tokenizer, hidden=64, are_tied=True)
+    teach(folder, CONVERSATIONS, "Five days.")
     return folder
 
 
@@ -33,7 +34,11 @@ def write_run(folder: Path, base: Base) -> Path:
     """A finished run whose adapter is not trained, but says something else than its base."""
     model = load_base(base, folder.parent / "bases")
     lora = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False)
-    get_peft_model(model, lora).save_pretrained(str(folder / ADAPTER))
+    adapted = get_peft_model(model, lora)
+    for name, weights in adapted.named_parameters():
+        if "lora_" in name:
+            weights.data *= 0.1
+    adapted.save_pretrained(str(folder / ADAPTER))
     base.save(folder)
     return folder
 
@@ -64,9 +69,7 @@ def f16(merged: Path) -> Path:
 
 def test_the_gguf_says_what_the_merged_model_says(merged: Path, f16: Path) -> None:
     found = verify(merged, f16, "F16")
-    assert found.kl < 1e-4 and found.agreement > 0.98
-    # Its answers go on and on, as it was never trained; that is the only thing wrong.
-    assert all("end by themselves" in problem for problem in found.problems)
+    assert found.kl < 1e-4 and found.agreement > 0.98 and found.problems == ()
     small = f16.with_name("q8.gguf")
     quantize(f16, small, "Q8_0")
     quantized = verify(merged, small, "Q8_0")
@@ -105,8 +108,7 @@ def test_another_cut_of_the_text_is_noticed(merged: Path, f16: Path, tmp_path: P
 
 def test_too_few_bits_are_noticed(merged: Path, f16: Path, tmp_path: Path) -> None:
     quantize(f16, tmp_path / "q.gguf", "Q2_K")
-    found = verify(merged, tmp_path / "q.gguf", "Q8_0")
-    assert any("KL" in problem for problem in found.problems)
+    assert any("KL" in problem for problem in verify(merged, tmp_path / "q.gguf", "Q8_0").problems)
 
 
 def test_the_embedded_tokenizer_cuts_in_training_as_in_serving() -> None:

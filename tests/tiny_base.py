@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 CHATML = (
     "{% for message in messages %}"
@@ -32,6 +33,27 @@ def write_tiny_base(folder: Path) -> Path:
     tokenizer.chat_template = CHATML
     write_model(folder, tokenizer)
     return folder
+
+
+def teach(folder: Path, conversations: Sequence[Sequence[dict[str, str]]], said: str) -> None:
+    """Have the model in `folder` say one thing to these conversations, and stop; all its weights learn it by heart."""
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    model: Any = LlamaForCausalLM.from_pretrained(folder)
+    prompts = [
+        tokenizer.apply_chat_template(one, add_generation_prompt=True, return_dict=False) for one in conversations
+    ]
+    end = [*tokenizer(said, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    for _ in range(60):
+        states = [model.model(input_ids=torch.tensor([[*prompt, *end[:-1]]])).last_hidden_state for prompt in prompts]
+        logits = torch.cat([model.lm_head(state[0, -len(end) :]) for state in states])
+        loss = torch.nn.functional.cross_entropy(logits, torch.tensor(end * len(prompts)))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if loss.item() < 0.02:
+            break
+    model.save_pretrained(folder)
 
 
 def write_model(folder: Path, tokenizer: Any, *, hidden: int = 32, are_tied: bool = False) -> None:

@@ -98,7 +98,8 @@ async def answer_message(desk: Desk, message: Message, task: Task) -> None:
     is_private = message.channel_type == "im" or target.channel != message.channel
     turns = await history(desk, message) if message.thread_ts and target.channel == message.channel else ()
     asker = await desk.people.asker(message.user, is_private=is_private)
-    await answer_into(desk, Question(text, asker, CHANNEL, turns), target, task, placed)
+    question = Question(text, asker, CHANNEL, turns, desk.store.hash(person(message.user)))
+    await answer_into(desk, question, target, task, placed)
 
 
 async def answer_into(desk: Desk, question: Question, target: Place, task: Task, placed: str = "") -> None:
@@ -190,7 +191,8 @@ async def ask_aloud(desk: Desk, text: str, user: str, task: Task) -> None:
     begun = said_in(task)
     target = Place(begun.channel, begun.thread_ts, user) if begun else await _direct(desk, user, text, task)
     asker = await desk.people.asker(user, is_private=True)
-    await answer_into(desk, Question(text, asker, CHANNEL), target, task, begun.ts if begun else "")
+    question = Question(text, asker, CHANNEL, person=desk.store.hash(person(user)))
+    await answer_into(desk, question, target, task, begun.ts if begun else "")
 
 
 async def refuse(desk: Desk, message: Message, text: str) -> None:

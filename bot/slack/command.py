@@ -45,7 +45,7 @@ async def _answer(desk: Desk, command: Command, text: str, task: Task) -> Reply:
         if recorded.answer:
             return answer_reply(answer_of(recorded), can_share=True)
     asker = await desk.people.asker(command.user, is_private=True)
-    question = Question(text, asker, CHANNEL)
+    question = Question(text, asker, CHANNEL, person=desk.store.hash(person(command.user)))
     try:
         with desk.line.stand() as ticket:
             await ticket.wait(_unheard)

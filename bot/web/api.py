@@ -15,7 +15,7 @@ import re
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -53,6 +53,8 @@ from bot.web.wire import (
 from config.errors import LedgerError, UnknownInteraction
 from config.settings import Settings
 from config.training import TrainingState
+from exporter.registry import Registry
+from exporter.standing import Listed, listed
 
 if TYPE_CHECKING:
     from bot.slack.app import SlackBot
@@ -177,7 +179,9 @@ def readyz(web: WebOf, response: Response) -> ReadyBody:
         return ReadyBody(ready=False, has_failed=web.startup.error is not None, reason=web.startup.problem)
     known = ready.service.known()
     slack = (web.slack.problem or "connected") if web.slack else ""
-    return ReadyBody(ready=True, model=ready.service.model, documents=known.documents, chunks=known.chunks, slack=slack)
+    return ReadyBody(
+        ready=True, model=ready.service.model(), documents=known.documents, chunks=known.chunks, slack=slack
+    )
 
 
 @routes.post("/slack/events", include_in_schema=False)
@@ -212,6 +216,12 @@ def training(web: WebOf) -> TrainingState:
     return TrainingState.read(web.settings.data_dir)
 
 
+@routes.get("/api/models")
+def models(web: WebOf) -> list[Listed]:
+    """The models and their states, what ships first."""
+    return listed(Registry(web.settings.data_dir))
+
+
 @routes.post(
     "/api/ask",
     response_model=AnswerRecord,
@@ -225,8 +235,8 @@ async def ask(request: Request, body: AskBody, web: WebOf, ready: ReadyOf) -> Re
     audience = may_read(request, body.audience, web.settings.server)
     if audience is None:
         raise HTTPException(403, "That audience needs the trusted token; leave 'audience' out, or send that token.")
-    question = body.to_question(audience)
     visitor = _visitor(request)
+    question = replace(body.to_question(audience), person=_person(visitor))
     if EVENT_STREAM in request.headers.get("accept", ""):
         response: Response = _Events(_events(web, ready, question, visitor), headers={"X-Accel-Buffering": "no"})
     else:

@@ -78,5 +78,5 @@ class Metrics:
             known = ready.service.known()
             self._documents.set(known.documents)
             self._chunks.set(known.chunks)
-            self._model.info({"version": ready.service.model})
+            self._model.info({"version": ready.service.model()})
         return generate_latest(self._registry)
