@@ -11,6 +11,7 @@ import asyncio
 import logging
 import re
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler  # type: ignore[import-untyped]
@@ -19,6 +20,7 @@ from apscheduler.triggers.cron import CronTrigger  # type: ignore[import-untyped
 from config.errors import ConfigError
 from config.machine import as_child
 from config.settings import TrainingSettings
+from config.training import TrainingState
 
 _log = logging.getLogger(__name__)
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -35,9 +37,12 @@ def _trigger(schedule: str) -> CronTrigger:
 
 
 class Nightly:
-    """The schedule of one server. Make it at any time; `start` needs a running loop."""
+    """The schedule of one server. Make it at any time; `start` needs a running loop.
 
-    def __init__(self, settings: TrainingSettings, config: Path | None) -> None:
+    `tell` is awaited with what came of a night in which something was trained, in one sentence, for HR.
+    """
+
+    def __init__(self, settings: TrainingSettings, config: Path | None, data_dir: Path = Path("var")) -> None:
         try:
             self._trigger = _trigger(settings.schedule) if settings.schedule else None
         except ValueError as error:
@@ -49,6 +54,8 @@ class Nightly:
         self._command += ["train", "--now", "--spec", str(settings.spec)]
         self._scheduler = AsyncIOScheduler(timezone="UTC")
         self._child: asyncio.subprocess.Process | None = None
+        self._data_dir = data_dir
+        self.tell: Callable[[str], Awaitable[None]] | None = None
 
     def start(self) -> None:
         """Begin to wait for the next time."""
@@ -74,4 +81,10 @@ class Nightly:
         status = await self._child.wait()
         if status:
             _log.error("the nightly training stopped with status %d, as said above", status)
+        state = await asyncio.to_thread(TrainingState.read, self._data_dir)
+        if self.tell and state.state in ("idle", "failed") and state.result:
+            try:
+                await self.tell(f"The nightly training is done. {state.result}")
+            except Exception:  # a channel that is away must not stop the schedule
+                _log.exception("what came of the nightly training could not be told")
         return status

@@ -148,7 +148,7 @@ def run(settings: Settings, config: Path | None = None) -> None:
     Raises:
         QuantaHRError: The assistant could not come up, or the address cannot be listened on.
     """
-    app = create_app(settings, partial(start, settings), Nightly(settings.training, config))
+    app = create_app(settings, partial(start, settings), Nightly(settings.training, config, settings.data_dir))
     listening = _listen(settings.server.host, settings.server.port)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=_FAREWELL_S))
     startup = startup_of(app)

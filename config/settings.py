@@ -274,6 +274,12 @@ class TrainingSettings(Section):
         description="When to look whether there is enough to learn from, as cron writes it (UTC); empty for never.",
     )
     spec: Path = Field(Path("config/qlora.json"), description="What is trained, see docs/training.md.")
+    promotion: Literal["live", "canary", "hand"] = Field(
+        "live",
+        description="What becomes of a model that passed the gate: it answers all, a share of the people, or waits.",
+    )
+    canary_share: float = Field(0.1, gt=0, lt=1, description="The share of the people that a canary answers.")
+    keep_models: int = Field(5, ge=2, description="Older models beyond these are removed; never one that is needed.")
 
 
 class Settings(Section):

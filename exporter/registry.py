@@ -79,13 +79,14 @@ class ModelManifest(BaseModel):
 
 
 class Standing(BaseModel):
-    """A model's state, since when and why; `report` names the gate's report."""
+    """A model's state, since when and why; `gate` says what the gate said: "passed", "failed", or not yet anything."""
 
     model_config = ConfigDict(extra="ignore")
 
     state: State
     at: datetime
     why: str = ""
+    gate: Literal["", "passed", "failed"] = ""
 
 
 class Current(BaseModel):
@@ -210,6 +211,17 @@ class Registry:
             _stand(current, model, state, why)
         return current
 
+    def gated(self, model: str, *, passed: bool, why: str) -> None:
+        """Note what the gate said; a model that fails it, and is not live, can never answer."""
+        with self._changing() as current:
+            standing = current.models[model]
+            standing.gate = "passed" if passed else "failed"
+            standing.why = why
+            if not passed and standing.state in (State.VERIFIED, State.CANARY):
+                if current.canary == model:
+                    current.canary, current.canary_share = "", 0.0
+                standing.state, standing.at = State.REJECTED, datetime.now(UTC)
+
     def rollback(self, why: str = "rolled back") -> Current:
         """Go back to the model before.
 
@@ -262,7 +274,8 @@ class Registry:
 
 
 def _stand(current: Current, model: str, state: State, why: str) -> None:
-    current.models[model] = Standing(state=state, at=datetime.now(UTC), why=why)
+    before = current.models[model]
+    current.models[model] = Standing(state=state, at=datetime.now(UTC), why=why or before.why, gate=before.gate)
 
 
 def hashes(folder: Path) -> dict[str, str]:

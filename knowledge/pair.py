@@ -93,7 +93,7 @@ def open_piece_head(folder: Path) -> PieceHead:
                 f"its weights have shape {head['weights'].shape}, and the encoder's states are {width} wide"
             )
         return PieceHead(float(head["scale"]), head["weights"].astype(np.float32), float(head["bias"]))
-    except (OSError, KeyError, ValueError, SafetensorError) as error:
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
         raise ModelError(f"The reader's head in {file} cannot be read ({error}); restore the file.") from error
 
 

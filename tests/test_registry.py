@@ -8,6 +8,7 @@ import os
 import signal
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -136,14 +137,14 @@ def _promote_and_die(data_dir: Path, at: int) -> None:
     count = 0
     real = os.fsync
 
-    def fsync(handle: int) -> None:
+    def fsync(handle: Any) -> None:
         nonlocal count
         count += 1
         if count == at:
             os.kill(os.getpid(), signal.SIGKILL)
         real(handle)
 
-    os.fsync = fsync
+    os.fsync = fsync  # type: ignore[assignment]
     Registry(data_dir).move("b", State.LIVE)
 
 

@@ -18,10 +18,14 @@ from bot.web.api import create_app
 from config.errors import ConfigError, QuantaHRError
 from config.settings import DocumentSettings, Settings, TrainingSettings
 from config.training import TrainingState
+from exporter.registry import Registry, State
 from tests.fake_service import FakeAssistant, fake_settings
 from tests.handbook import write_handbook
 from tests.test_dataset import BEN, answered
-from tests.tiny_base import write_tiny_base
+from tests.test_export import write_small_base
+from trainer import schedule
+from trainer.evaluate import row_of
+from trainer.gate import QuestionSet
 from trainer.schedule import train_now
 from trainer.spec import TrainingSpec
 
@@ -48,11 +52,17 @@ def liked(store: Store, *names: str) -> None:
 
 
 @pytest.mark.slow
-def test_it_trains_when_there_is_enough_that_is_new_and_says_how_far_it_is(tmp_path: Path) -> None:
+def test_it_trains_when_there_is_enough_that_is_new_and_says_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And goes all the way: exported, verified, and asked beside what answers, which it is no better than."""
     settings = Settings(
         data_dir=tmp_path / "data", documents=DocumentSettings(folder=write_handbook(tmp_path / "handbook"))
     )
-    spec = a_spec(write_tiny_base(tmp_path / "base"), 3)
+    row = row_of({"id": "1", "question": "How many days of leave can I carry over?", "ideal": "Five days."})
+    asked = [QuestionSet("one question", settings.documents.folder, (row,))]
+    monkeypatch.setattr(schedule, "question_sets", lambda *_: asked)
+    spec = a_spec(write_small_base(tmp_path / "base"), 3)
     store = open_store(settings.data_dir)
     liked(store, "a1", "a2")
     assert train_now(spec, settings).in_words == "collecting 2/3"
@@ -62,7 +72,9 @@ def test_it_trains_when_there_is_enough_that_is_new_and_says_how_far_it_is(tmp_p
     reached = train_now(
         spec, settings, on_event=lambda _: percents.append(TrainingState.read(settings.data_dir).percent)
     )
-    assert reached.state == "idle" and reached.result.startswith("trained: kto-")
+    ((model, standing),) = Registry(settings.data_dir).current().models.items()
+    assert reached.state == "idle" and reached.result.startswith(f"{model} is not used: ")
+    assert standing.state is State.REJECTED and standing.gate == "failed" and standing.why in reached.result
     assert (settings.data_dir / "runs" / reached.run / "adapter" / "adapter_model.safetensors").is_file()
     assert max(percents) == 100
     again = train_now(spec, settings)
@@ -128,3 +140,19 @@ async def test_the_scheduler_starts_the_command_and_ends_it_with_the_server(tmp_
         await asyncio.sleep(0.01)
     await nightly.stop()
     assert await running != 0
+
+
+async def test_what_came_of_the_night_is_told_and_a_night_without_news_is_not(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    async def tell(text: str) -> None:
+        told.append(text)
+        raise ConnectionError
+
+    nightly = Nightly(TrainingSettings(), None, tmp_path)
+    nightly.tell = tell
+    nightly._command = [sys.executable, "-c", ""]
+    for state in ({"state": "collecting", "result": "of an earlier night"}, {"state": "idle", "result": "m1 answers"}):
+        (tmp_path / "training.json").write_text(json.dumps(state), encoding="utf-8")
+        assert await nightly.train() == 0
+    assert told == ["The nightly training is done. m1 answers"]

@@ -288,3 +288,10 @@ async def test_suggested_questions_stand_where_somebody_is_about_to_write(slack:
     async with running(slack_settings(tmp_path, slack)):
         await slack.open_home(ANA, tab="messages")
         await slack.until(lambda: [m for m, _ in slack.calls if m == "assistant.threads.setSuggestedPrompts"])
+
+
+async def test_hr_hears_what_came_of_the_night(slack: SlackServer, tmp_path: Path) -> None:
+    async with running(slack_settings(tmp_path, slack)) as bot:
+        await bot.slack.tell_hr("2026-11-23-abc answers now: answers that are right: 60% before, 64% now <!channel>")
+        told = [message for message in slack.messages if message.channel == "CHR"]
+        assert "answers now" in told[-1].text and "<!channel>" not in told[-1].text

@@ -49,7 +49,7 @@ def teach(folder: Path, conversations: Sequence[Sequence[dict[str, str]]], said:
         logits = torch.cat([model.lm_head(state[0, -len(end) :]) for state in states])
         loss = torch.nn.functional.cross_entropy(logits, torch.tensor(end * len(prompts)))
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         if loss.item() < 0.02:
             break

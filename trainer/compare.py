@@ -35,6 +35,7 @@ MEASURES: Mapping[str, Literal[1, -1, 0]] = {
     "agrees with HR": 1,
     "HR's figures": 1,
     "grounded": 1,
+    "routed right": 1,
     "in own words": 0,
     "words": -1,
     "latency ms": -1,
@@ -45,13 +46,15 @@ _NOT_JUDGED = frozenset({"words", "latency ms", "in own words", "declined"})
 
 @dataclass(frozen=True)
 class Asked:
-    """A question as it is judged: `ideal` is HR's own answer, "" where there is none; paraphrases share a `group`."""
+    """A question as it is judged: `ideal` is HR's own answer, "" where there is none; paraphrases share a `group`;
+    `is_sensitive` says whether it must go to a human, where the row says so."""
 
     id: str
     question: str
     graders: Graders | None = None
     ideal: str = ""
     group: str = ""
+    is_sensitive: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,8 @@ def measure(asked: Asked, given: AnswerRecord, agreement: float | None = None) -
                 values["right file cited"] = float(any(one.file in asked.graders.files for one in given.citations))
         else:
             values["rightly declined"] = float(verdict is Verdict.RIGHTLY_DECLINED)
+    if asked.is_sensitive is not None:
+        values["routed right"] = float((route is Route.SENSITIVE) is asked.is_sensitive)
     if asked.ideal and agreement is not None:
         values["agrees with HR"] = agreement
         if figures := quantities(asked.ideal):
@@ -209,6 +214,8 @@ def _score(values: Mapping[str, float]) -> float:
     """Right above declined above wrong; else how near it comes to HR's words, in steps that can be seen."""
     if "right" in values:
         return values["right"] - values["wrong"]
+    if "routed right" in values:
+        return values["routed right"]
     return values.get("rightly declined", round(values.get("agrees with HR", 0.0), 1))
 
 

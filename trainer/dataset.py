@@ -42,6 +42,7 @@ _COPY = 0.95
 # A person may always have this many, however few there are in all.
 _LEAST_OF_A_PERSON = 5
 _REPLAY = "replay"
+GOLDEN_FILE = "golden.validation.jsonl"
 _BY_HR = frozenset({"corrected", "approved", "unlinked", "confirmed"})
 
 
@@ -160,6 +161,8 @@ def assemble(found: Sequence[Sample | Dropped], spec: TrainingSpec, embedder: Em
             if rows:
                 lines = (json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows)
                 files[f"{learner}.{part}.jsonl"] = "".join(lines)
+    if golden := _golden(kept, groups, spec):
+        files[GOLDEN_FILE] = golden
     counts = Counter(f"{one.learner}, {one.source}, {one.label}" for one in kept)
     manifest = {
         "rows": {name.removesuffix(".jsonl"): text.count("\n") for name, text in files.items()},
@@ -179,6 +182,19 @@ def assemble(found: Sequence[Sample | Dropped], spec: TrainingSpec, embedder: Em
         "sha256": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in sorted(files.items())},
     }
     return Dataset(files, manifest)
+
+
+def _golden(samples: Sequence[Sample], groups: Mapping[str, str], spec: TrainingSpec) -> str:
+    """What HR answered to questions that nothing is trained on, as `quantahr eval` and the gate ask it."""
+    lines = []
+    for sample in samples:
+        group_id = groups[sample.question]
+        is_hrs = sample.learner == "sft" and sample.source == "feedback" and sample.label in _BY_HR
+        if is_hrs and is_validation(group_id, spec):
+            row = {"id": _digest(sample.question)[:16], "question": sample.question, "group": group_id}
+            row["ideal"] = sample.row["completion"][0]["content"]
+            lines.append(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n")
+    return "".join(sorted(set(lines)))
 
 
 def is_validation(group_id: str, spec: TrainingSpec) -> bool:

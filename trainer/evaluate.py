@@ -49,11 +49,12 @@ class EvalRow:
     graders: Graders | None
     ideal: str = ""
     group: str = ""
+    is_sensitive: bool | None = None
 
     @property
     def asked(self) -> Asked:
         """As answers to it are compared."""
-        return Asked(self.id, self.question.text, self.graders, self.ideal, self.group)
+        return Asked(self.id, self.question.text, self.graders, self.ideal, self.group, self.is_sensitive)
 
 
 @click.command("eval")
@@ -131,7 +132,7 @@ def read_questions(file: Path) -> list[EvalRow]:
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
-                rows.append(_row(json.loads(line)))
+                rows.append(row_of(json.loads(line)))
             except (ValueError, LookupError, TypeError, AttributeError, re.error) as error:
                 raise ConfigError(
                     f"Line {number} of {file} is no question ({type(error).__name__}: {error}); it needs 'id' and "
@@ -142,7 +143,8 @@ def read_questions(file: Path) -> list[EvalRow]:
     return rows
 
 
-def _row(record: dict[str, Any]) -> EvalRow:
+def row_of(record: dict[str, Any]) -> EvalRow:
+    """A question from its record; raises what a record that is none raises."""
     turns = record.get("turns", [])
     text = record["question"] if "question" in record else turns[-1]["text"]
     if not isinstance(text, str) or not text.strip():
@@ -156,7 +158,12 @@ def _row(record: dict[str, Any]) -> EvalRow:
         history=tuple(Turn(role[turn["role"]], turn["text"]) for turn in earlier),
     )
     return EvalRow(
-        str(record["id"]), question, Graders.of(record), str(record.get("ideal", "")), str(record.get("group", ""))
+        id=str(record["id"]),
+        question=question,
+        graders=Graders.of(record),
+        ideal=str(record.get("ideal", "")),
+        group=str(record.get("group", "")),
+        is_sensitive=record.get("sensitive"),
     )
 
 

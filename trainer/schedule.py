@@ -4,13 +4,12 @@ Enters: settings and a specification. Leaves: a dataset and a run, when enough a
 learned from; and `<data_dir>/training.json`, which says how far it is: what the API and the console show.
 Run: `quantahr train --now`; `quantahr serve` runs the same every night, in a process of its own.
 
-What comes after training (merging, exporting, proving, changing over) is one function of the exporter's; while there is
-none, the adapter waits in its run.
+What was trained then goes all the way: exported, verified, asked beside the live model, and put in its place if nothing
+got worse and something better. The state says in one sentence where that ended.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -18,12 +17,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bot.live import served
 from config.errors import QuantaHRError
 from config.settings import Settings
 from config.training import STATE_FILE, TrainingState
 from exporter.base import ADAPTER
+from exporter.candidate import export
+from exporter.registry import Registry, State
 from trainer.alone import alone
 from trainer.dataset import build
+from trainer.gate import gate, question_sets
 from trainer.journal import Event
 from trainer.learn import learn
 from trainer.plan import make_plan, this_machine
@@ -55,9 +58,11 @@ def train_now(
             if new < minimum and not force:
                 return state.write(state="collecting", collected=new, needed=minimum)
             runs = _train(spec, settings, dataset, manifest["rows"], state, on_event)
+            # Before the feedback counts as learned from: what stops on this way is taken up again the next night.
+            result = _afterwards(runs, dataset, settings)
             _write(settings.data_dir / "runs" / _LEARNED, sorted(known | set(manifest["interactions"])))
             names = " ".join(run.folder.name for run in runs)
-            return state.write(state="idle", result=_afterwards(runs), run=names, collected=0, needed=minimum)
+            return state.write(state="idle", result=result, run=names, collected=0, needed=minimum)
         except QuantaHRError as error:
             state.write(state="failed", result=str(error))
             raise
@@ -96,15 +101,26 @@ def _train(
     return runs
 
 
-def _afterwards(runs: Sequence[Run]) -> str:
-    """Carry what was trained on towards production, as far as this version can."""
-    try:
-        candidate = importlib.import_module("exporter.candidate")
-    except ModuleNotFoundError:
-        names = ", ".join(run.folder.name for run in runs)
-        return f"trained: {names}; this version does not export by itself yet"
-    result: str = candidate.from_runs([run.folder for run in runs])
-    return result
+def _afterwards(runs: Sequence[Run], dataset: Path, settings: Settings) -> str:
+    """Carry what was trained to production, or say where and why that ended."""
+    registry = Registry(settings.data_dir)
+    made = export([run.folder for run in runs], served(settings), registry)
+    standing = registry.current().models[made.id]
+    if standing.state is State.REJECTED:
+        return f"{made.id} is not used: {standing.why}"
+    if standing.state is State.VERIFIED and not standing.gate:
+        gate(made.id, settings, registry, question_sets(settings, dataset))
+        standing = registry.current().models[made.id]
+    if standing.gate != "passed":
+        return f"{made.id} is not used: {standing.why}"
+    promotion = settings.training.promotion
+    if standing.state is State.VERIFIED and promotion != "hand":
+        share = settings.training.canary_share
+        registry.move(made.id, State.LIVE if promotion == "live" else State.CANARY, share=share)
+        registry.prune(settings.training.keep_models)
+    done = {"live": "answers now", "canary": f"answers {settings.training.canary_share:.0%} of the people"}
+    what = done.get(promotion, f"waits for 'quantahr models promote {made.id}'")
+    return f"{made.id} {what}: {standing.why}"
 
 
 class _State:

@@ -62,7 +62,7 @@ from bot.slack.incoming import (
     stored,
 )
 from bot.slack.people import People
-from bot.slack.reply import Reply
+from bot.slack.reply import Reply, mrkdwn
 from bot.web.metrics import Metrics
 from config.errors import ConfigError, LedgerBusy, LedgerError
 from config.settings import Settings
@@ -132,6 +132,11 @@ class SlackBot:
         """Connect in the background, and go on with what was promised before."""
         self._watch = asyncio.create_task(self._keep_connected(ready), name="slack")
         self._leases = asyncio.create_task(self._keep_leases(), name="slack leases")
+
+    async def tell_hr(self, text: str) -> None:
+        """Say something in HR's channel; nowhere, where there is none."""
+        if channel := self._settings.slack.hr_channel:
+            await self._client.chat_postMessage(channel=channel, text=mrkdwn(text))
 
     async def stop(self) -> None:
         """Disconnect. What is under way stays in the inbox for whoever comes next."""

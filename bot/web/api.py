@@ -96,6 +96,8 @@ def create_app(
     slack = _slack(settings, metrics)
     if slack:
         startup.on_ready = slack.start
+        if nightly:
+            nightly.tell = slack.tell_hr
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -7,6 +7,7 @@ that runs takes it up within seconds, without a restart.
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -14,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bot.live import served
-from config.errors import ConfigError
+from config.errors import ConfigError, ModelError
 from config.settings import Settings, load_settings
 from exporter.registry import Current, Registry, State
 from exporter.standing import listed
@@ -88,14 +89,45 @@ def show_command(config: Path | None, model: str) -> None:
     click.echo(json.dumps(record, indent=1))
 
 
+@command.command("gate")
+@click.argument("model")
+@click.option("--dataset", type=click.Path(path_type=Path, file_okay=False), help="Whose held-out rows are asked, too.")
+@click.option("--promote", is_flag=True, help="Have it answer from now on, if it passes.")
+@click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
+@click.pass_obj
+def gate_command(config: Path | None, model: str, dataset: Path | None, promote: bool, as_json: bool) -> None:
+    """Ask MODEL and the live one the same questions; one that is worse in anything is rejected."""
+    from trainer.evaluate import show_comparison
+    from trainer.gate import gate, question_sets, report_of
+
+    settings = load_settings(config)
+    registry = Registry(settings.data_dir)
+    sets = question_sets(settings, dataset)
+    verdict = gate(model, settings, registry, sets, lambda step: click.echo(f"{step} …", err=True))
+    if verdict.passed and promote:
+        registry.move(model, State.LIVE, verdict.why)
+    if as_json:
+        click.echo(json.dumps(asdict(verdict), indent=1, ensure_ascii=False))
+    else:
+        show_comparison(verdict.compared)
+        click.echo(f"{model}: {'passed' if verdict.passed else 'not passed'}, as {verdict.why}")
+        click.echo(f"{report_of(registry, model)} says it in words.")
+    if not verdict.passed:
+        raise SystemExit(1)
+
+
 @command.command("promote")
 @click.argument("model")
 @click.option("--why", default="by hand", help="Kept beside the state.")
+@click.option("--ungated", is_flag=True, help="Also one that has not passed the gate.")
 @click.pass_obj
-def promote_command(config: Path | None, model: str, why: str) -> None:
+def promote_command(config: Path | None, model: str, why: str, ungated: bool) -> None:
     """Have MODEL answer from now on."""
     registry = Registry(load_settings(config).data_dir)
     registry.check(model)
+    standing = registry.current().models.get(model)
+    if standing and standing.gate != "passed" and standing.state is not State.RETIRED and not ungated:
+        raise ModelError(f"{model} has not passed the gate; run 'quantahr models gate {model}', or add --ungated.")
     _say(registry.move(model, State.LIVE, why))
 
 
