@@ -132,7 +132,8 @@ class Assistant:
     """The loaded parts that an answer needs. `snapshot` and `verified` give what is known at the moment of asking.
 
     `judge` tells a follow-up from a change of subject. Without a `matcher`, a verified answer is given to the very
-    words of its question only; without a `classifier`, triage is by rules alone.
+    words of its question only; without a `classifier`, triage is by rules alone. `name` is its model's in the registry,
+    "" for none.
     """
 
     settings: Settings
@@ -144,7 +145,13 @@ class Assistant:
     verified: Callable[[], VerifiedIndex] = lambda: NONE_VERIFIED
     matcher: Matcher | None = None
     classifier: Classifier | None = None
+    name: str = ""
     today: Callable[[], date] = date.today
+
+    @property
+    def model(self) -> str:
+        """What is recorded with its answers."""
+        return self.name or self.engine.model_version
 
 
 @dataclass
@@ -354,7 +361,7 @@ def _answer(
         abstained=route is Route.UNKNOWN,
         route=route,
         probability=probability,
-        model=assistant.engine.model_version,
+        model=assistant.model,
         prompt_version=PROMPT_VERSION,
         timings=clock.timings(),
         category=category,

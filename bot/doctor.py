@@ -18,10 +18,12 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
+from bot.live import live_settings
 from config.errors import IndexInUse, ModelError, QuantaHRError
 from config.machine import usable_cores
 from config.settings import Settings, load_settings
 from exporter.manifest import PARTS, PartName, check_files, rebuilds
+from exporter.registry import Registry
 
 _NEEDED_DISK_MB = 500
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
@@ -69,8 +71,11 @@ def examine(config: Path | None) -> list[Finding]:
     except QuantaHRError as error:
         return [*findings, Finding("settings", Health.FAILED, str(error))]
     findings.append(Finding("settings", Health.OK, "every key is known and every value fits."))
+    registry = _safely(_registry, settings)
+    if registry.health is Health.OK:
+        settings = live_settings(settings)
     checks = (_server, _disk, _ledger, _documents, _encoder, _parts, _model, _index, _slack)
-    return [*findings, *(_safely(check, settings) for check in checks)]
+    return [*findings, registry, *(_safely(check, settings) for check in checks)]
 
 
 def _safely(check: Callable[[Settings], Finding], settings: Settings) -> Finding:
@@ -88,6 +93,15 @@ def _python() -> Finding:
     if sys.version_info[:2] != (3, 11):
         return Finding("python", Health.FAILED, f"this is Python {version}; install and use 3.11.")
     return Finding("python", Health.OK, f"{version}, {usable_cores()} cores.")
+
+
+def _registry(settings: Settings) -> Finding:
+    registry = Registry(settings.data_dir)
+    current = registry.current()
+    if not current.live:
+        return Finding("registry", Health.OK, "what ships answers.")
+    registry.check(current.live)
+    return Finding("registry", Health.OK, f"{current.live} answers, and its files are those that were exported.")
 
 
 def _server(settings: Settings) -> Finding:

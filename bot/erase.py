@@ -34,6 +34,8 @@ from bot.schema import CASES, CORRECTIONS, ERASURES, INBOX, INTERACTIONS, POSTS,
 from bot.store import Store, open_store
 from config.errors import LedgerError, UnknownInteraction
 from config.settings import Settings, load_settings
+from exporter.manifest import MANIFEST
+from exporter.registry import FOLDER, REPORTS
 
 _NOBODY = "0" * 64
 _SAID_OF = (POSTS, CASES, UNLINKS, CORRECTIONS, VOTES)
@@ -291,11 +293,13 @@ def _files_with(folder: Path, words: Iterable[str]) -> Iterator[str]:
 
 
 def _users(settings: Settings, answers: list[str]) -> tuple[str, ...]:
-    """Datasets and models that name one of the answers, and the runs that learned from those datasets, as folders."""
+    """Datasets and models that name one of the answers, the runs that learned from those datasets, and the models that
+    were made of these runs, as folders."""
     datasets = _naming(settings.data_dir, "datasets", answers)
     models = _naming(settings.data_dir, "models", answers)
     runs = _naming(settings.data_dir, "runs", [folder.partition("/")[2] for folder in datasets])
-    return (*datasets, *models, *runs)
+    made = _naming(settings.data_dir, FOLDER, [folder.partition("/")[2] for folder in runs])
+    return (*datasets, *models, *runs, *(name for name in made if (settings.data_dir / name / MANIFEST).is_file()))
 
 
 def _naming(data_dir: Path, kind: str, names: list[str]) -> list[str]:
@@ -317,6 +321,9 @@ def _empty_datasets(data_dir: Path, users: Iterable[str]) -> None:
             for file in folder.iterdir():
                 if file.is_file() and file.name != "manifest.json":
                     file.unlink()
+        if name.startswith(f"{FOLDER}/"):  # the gate's reports quote what was held out
+            for report in (data_dir / FOLDER / REPORTS).glob(f"{folder.name}.*"):
+                report.unlink()
 
 
 __all__ = ["Erased", "UnknownInteraction", "command", "erase_interaction", "erase_person"]

@@ -16,7 +16,7 @@ import hashlib
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.answer import Answer, Assistant, Question, answer
 from bot.assistant import Parts, load_parts
@@ -167,7 +167,7 @@ class Lineup:
             self._refused.add(wanted)
             _log.error("%s is not taken up: %s", wanted or "what ships", error)
             return None
-        return _Model(wanted, parts, self._make(own, parts))
+        return _Model(wanted, parts, replace(self._make(own, parts), name=wanted))
 
 
 async def _probe(parts: Parts) -> None:

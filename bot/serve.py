@@ -18,6 +18,7 @@ import uvicorn
 
 from bot.answer import Assistant
 from bot.assistant import Parts, assemble
+from bot.canary import watch
 from bot.erase import forget_old
 from bot.feedback import Feedback
 from bot.history import fit_to_use
@@ -29,6 +30,7 @@ from bot.store import Store
 from bot.web.api import create_app, startup_of
 from config.errors import ConfigError, QuantaHRError
 from config.settings import Settings, load_settings
+from exporter.gguf import embedded_gguf, version_of
 from exporter.registry import Registry
 from knowledge.embed import open_embedder
 from knowledge.first_look import REMEMBERED_PASSAGES
@@ -69,7 +71,8 @@ async def start(settings: Settings, store: Store) -> Service:
         def make(own: Settings, parts: Parts) -> Assistant:
             return assemble(own, embedder, parts, lambda: index.snapshot, feedback.verified)
 
-        lineup = Lineup(settings, Registry(settings.data_dir), embedder, make)
+        registry = Registry(settings.data_dir)
+        lineup = Lineup(settings, registry, embedder, make)
         await lineup.start()
         stack.push_async_callback(lineup.close)
         await asyncio.to_thread(keep_configured, index, settings)
@@ -79,6 +82,8 @@ async def start(settings: Settings, store: Store) -> Service:
             click.echo(f"  skipped {skipped.file}: {skipped.reason}", err=True)
         stack.push_async_callback(_stop, asyncio.create_task(_watch(index, lineup, settings)))
         stack.push_async_callback(_stop, asyncio.create_task(lineup.follow()))
+        shipped = version_of(settings.model.gguf or embedded_gguf())
+        stack.push_async_callback(_stop, asyncio.create_task(watch(store, registry, shipped)))
         stack.push_async_callback(_stop, asyncio.create_task(_forget(store, settings.ledger.keep_days)))
         await asyncio.to_thread(lambda: index.snapshot)
         await asyncio.to_thread(feedback.verified)
@@ -89,7 +94,7 @@ async def start(settings: Settings, store: Store) -> Service:
         ask=lineup.ask,
         feedback=feedback,
         fit_to_keep=lambda history: fit_to_use(history, lineup.assistant.classifier),
-        model=lambda: lineup.assistant.engine.model_version,
+        model=lambda: lineup.assistant.model,
         known=lambda: _known(index.snapshot),
         snapshot=lambda: index.snapshot,
         waiting=lambda: lineup.waiting,

@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from config.errors import ModelError
 from exporter.manifest import MANIFEST, PartName, flush
 
-FOLDER, CURRENT, GGUF, PARTS_FOLDER = "registry", "current.json", "model.gguf", "parts"
+FOLDER, CURRENT, REPORTS, GGUF, PARTS_FOLDER = "registry", "current.json", "reports", "model.gguf", "parts"
 _LOCK = ".lock"
 _CHUNK = 2**22
 

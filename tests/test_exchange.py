@@ -154,8 +154,19 @@ def test_a_person_is_gone_from_every_row_and_file(store: Store, tmp_path: Path) 
     run = tmp_path / "data" / "runs" / "sft-1"
     run.mkdir(parents=True)
     (run / "run.json").write_text(json.dumps({"dataset": "var/datasets/d1"}))
+    registry = tmp_path / "data" / "registry"
+    (registry / "m1").mkdir(parents=True)
+    (registry / "m1" / "manifest.json").write_text('{"runs": ["sft-1"]}', encoding="utf-8")
+    (registry / "current.json").write_text('{"models": {"m1": {}}, "why": "sft-1"}', encoding="utf-8")
+    (registry / "reports").mkdir()
+    (registry / "reports" / "m1.md").write_text("What did she ask?", encoding="utf-8")
     erased = erase_person(store, settings, ANA)
-    assert (erased.answers, erased.left_in, erased.used_by) == (1, (), ("datasets/d1", "runs/sft-1"))
+    assert (erased.answers, erased.left_in, erased.used_by) == (
+        1,
+        (),
+        ("datasets/d1", "runs/sft-1", "registry/m1"),
+    )
+    assert not list((registry / "reports").iterdir())  # they quote what was held out
     assert [file.name for file in models.iterdir()] == ["manifest.json"]
     left = everything(store)
     assert PRIVATE not in left

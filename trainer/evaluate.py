@@ -25,6 +25,7 @@ from rich.table import Table
 from bot.answer import Answer, Asker, Question, Route, Turn, answer
 from bot.assistant import open_assistant
 from bot.ingest import ingest_visibly, summary
+from bot.live import live_settings
 from bot.record import AnswerRecord
 from bot.terminal import progress
 from config.errors import ConfigError
@@ -69,7 +70,7 @@ def command(
     config: Path | None, docs: Path, questions: Path, out: Path, as_json: bool, curve: bool, against: Path | None
 ) -> None:
     """Answer questions over a private index of a folder, grade them where rows say how, and write the answers."""
-    settings = load_settings(config)
+    settings = live_settings(load_settings(config))
     if curve:
         settings = settings.model_copy(update={"reading": settings.reading.model_copy(update={"min_probability": 0.0})})
     rows = read_questions(questions)

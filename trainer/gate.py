@@ -26,7 +26,7 @@ from bot.live import settings_with
 from bot.record import AnswerRecord
 from config.errors import ConfigError, ModelError
 from config.settings import Settings
-from exporter.registry import Registry
+from exporter.registry import REPORTS, Registry
 from knowledge.embed import Embedder, open_embedder
 from trainer.compare import Comparison, Difference, compare
 from trainer.dataset import GOLDEN_FILE
@@ -229,4 +229,4 @@ def _short(text: str) -> str:
 
 def report_of(registry: Registry, model: str) -> Path:
     """Where a model's report is."""
-    return registry.folder / "reports" / f"{model}.md"
+    return registry.folder / REPORTS / f"{model}.md"
