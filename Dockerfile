@@ -29,7 +29,7 @@ COPY --from=build /opt/quantahr /opt/quantahr
 WORKDIR /srv/quantahr
 COPY config/quantahr.toml config/quantahr.toml
 COPY models models
-COPY samples/handbook samples/handbook
+COPY samples samples
 USER 10001
 ENV PATH=/opt/quantahr/bin:$PATH QUANTAHR_SERVER__HOST=0.0.0.0
 VOLUME /srv/quantahr/var

@@ -304,7 +304,7 @@ def _search(
     clock.step("embed")
     matches = compare(search.text, vector, assistant.verified(), asker, assistant.matcher)
     clock.step("match")
-    if matches and matches[0].is_certain and not search.subject:
+    if matches and matches[0].is_certain and not search.subject and assistant.settings.answering.recognise:
         return matches[0]
 
     settings = assistant.settings

@@ -102,9 +102,9 @@ def decide(store: Store, registry: Registry, shipped: str) -> Judged | None:
     votes = satisfaction(store, current.models[current.canary].at)
     judged = judge(votes.get(current.live or shipped, []), votes.get(current.canary, []))
     if judged.decision is Decision.PROMOTE:
-        registry.move(current.canary, State.LIVE, judged.why)
+        registry.move(current.canary, State.LIVE, judged.why, only_from=State.CANARY)
     elif judged.decision is Decision.REJECT:
-        registry.move(current.canary, State.REJECTED, judged.why)
+        registry.move(current.canary, State.REJECTED, judged.why, only_from=State.CANARY)
     return judged
 
 

@@ -61,7 +61,7 @@ class Lineup:
         self._live: _Model
         self._canary: _Model | None = None
         self._share = 0.0
-        self._refused: set[str] = set()
+        self._refused: set[tuple[str, object]] = set()
 
     @property
     def assistant(self) -> Assistant:
@@ -89,7 +89,10 @@ class Lineup:
             if (loaded := await self._load(wanted, is_last=not wanted)) is not None:
                 self._live = loaded
                 break
-        await self.look()
+        try:
+            await self.look()
+        except (QuantaHRError, OSError):
+            _log.exception("what the registry says could not be taken up; it is tried again")
 
     async def ask(self, question: Question) -> AsyncGenerator[str | Answer, None]:
         """Stream an answer from the model that this person is with."""
@@ -116,14 +119,18 @@ class Lineup:
     async def look(self) -> None:
         """Take up what the registry says now."""
         current = await asyncio.to_thread(self._registry.current)
-        if current.live != self._live.id and (loaded := await self._load(current.live)) is not None:
+        loaded: _Model | None = None
+        if self._canary and current.live == self._canary.id:
+            loaded, self._canary = self._canary, None
+        elif current.live != self._live.id:
+            loaded = await self._load(current.live)
+        if loaded is not None:
             old, self._live = self._live, loaded
             _log.warning("%s answers now, instead of %s", loaded.id or "what ships", old.id or "what ships")
             await self._let_go(old)
         was = self._canary.id if self._canary else ""
         if current.canary != was:
-            loaded = await self._load(current.canary) if current.canary else None
-            old_canary, self._canary = self._canary, loaded
+            old_canary, self._canary = self._canary, await self._load(current.canary) if current.canary else None
             if old_canary:
                 await self._let_go(old_canary)
         self._share = current.canary_share
@@ -146,14 +153,16 @@ class Lineup:
 
     async def _load(self, wanted: str, *, is_last: bool = False) -> _Model | None:
         """A model that has answered a question of ours; None where it cannot, which is said once."""
-        if wanted in self._refused:
+        standing = self._registry.current().models.get(wanted)
+        attempt = (wanted, standing.at if standing else None)  # promoted again, it is tried again
+        if attempt in self._refused:
             return None
         try:
             if wanted:
                 await asyncio.to_thread(self._registry.check, wanted)
             own = settings_with(wanted, self._settings, self._registry)
             if wanted and embedder_version(embedded_model(), own.index.adapter) != self._embedder.version:
-                raise QuantaHRError(f"{wanted} searches with other vectors; restart the server to embed them anew.")
+                raise QuantaHRError(f"{wanted} searches with other vectors than the index has.")
             parts = await load_parts(own, self._embedder)
             try:
                 if wanted:
@@ -161,10 +170,10 @@ class Lineup:
             except BaseException:
                 await parts.close()
                 raise
-        except QuantaHRError as error:
+        except (QuantaHRError, OSError) as error:
             if is_last:
                 raise
-            self._refused.add(wanted)
+            self._refused.add(attempt)
             _log.error("%s is not taken up: %s", wanted or "what ships", error)
             return None
         return _Model(wanted, parts, replace(self._make(own, parts), name=wanted))

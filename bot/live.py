@@ -20,11 +20,12 @@ def settings_with(model: str, settings: Settings, registry: Registry) -> Setting
         return settings
     manifest, folder = registry.manifest(model), registry.path(model)
     parts, gguf = folder / PARTS_FOLDER, folder / GGUF
-    changes = {
+    changes: dict[str, object] = {
         "parts_dir": parts,
-        "index": settings.index.model_copy(update={"adapter": parts / "retriever"}),
         "answering": settings.answering.model_copy(update={"wording": manifest.wording}),
     }
+    if manifest.parts.get("retriever") == "new":
+        changes["index"] = settings.index.model_copy(update={"adapter": parts / "retriever"})
     if gguf.is_file():
         changes["model"] = settings.model.model_copy(update={"gguf": gguf})
     return settings.model_copy(update=changes)

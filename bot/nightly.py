@@ -1,8 +1,9 @@
 """Start training in the night, in a process of its own, from inside `quantahr serve`.
 
 Enters: when (`training.schedule`, as cron writes it). Leaves: `quantahr train --now`, which trains if there is enough
-to learn from. Runs that were missed are made up for once; two never run at a time, of this process by the scheduler, of
-several by the trainer's lock. The child has low priority, so answering goes first.
+to learn from. Runs that were missed while the machine slept are made up for once, those while the server was down are
+not; two never run at a time, of this process by the scheduler, of several by the trainer's lock. The child has low
+priority, so answering goes first.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import logging
 import re
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler  # type: ignore[import-untyped]
@@ -75,6 +77,7 @@ class Nightly:
 
     async def train(self) -> int:
         """Run it once; gives the exit status."""
+        began = datetime.now(UTC)
         self._child = await asyncio.create_subprocess_exec(
             *self._command, stdout=asyncio.subprocess.DEVNULL, preexec_fn=as_child
         )
@@ -82,7 +85,8 @@ class Nightly:
         if status:
             _log.error("the nightly training stopped with status %d, as said above", status)
         state = await asyncio.to_thread(TrainingState.read, self._data_dir)
-        if self.tell and state.state in ("idle", "failed") and state.result:
+        is_news = state.at is not None and state.at >= began
+        if self.tell and is_news and state.state in ("idle", "failed") and state.result:
             try:
                 await self.tell(f"The nightly training is done. {state.result}")
             except Exception:  # a channel that is away must not stop the schedule

@@ -187,6 +187,11 @@ class AnsweringSettings(Section):
         description="'quote' gives the evidence as it stands; 'generate' lets the model word it, and quotes where that "
         "fails the check.",
     )
+    recognise: bool = Field(
+        True,
+        description="Give HR's verified answer as it stands to questions that ask the same; false reads it as "
+        "evidence, beside the policies.",
+    )
 
 
 class LedgerSettings(Section):

@@ -9,13 +9,15 @@ call goes on. What is heavy runs in processes of its own.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -53,6 +55,25 @@ def export(
         ModelError: A run is not finished, the disk is too full, or a step failed.
         ConfigError: llama.cpp knows no such type.
     """
+    with _alone(registry):
+        return _export(runs, served, registry, kind, on_step)
+
+
+@contextmanager
+def _alone(registry: Registry) -> Iterator[None]:
+    """One export at a time. What an export that will not be taken up again has left is removed."""
+    registry.folder.mkdir(parents=True, exist_ok=True)
+    with (registry.folder / ".export.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ModelError("Another process exports a model; wait until it is done, or stop it.") from error
+        yield
+
+
+def _export(
+    runs: Sequence[Path], served: Served, registry: Registry, kind: str, on_step: Callable[[str], None]
+) -> ModelManifest:
     generators = [run for run in runs if (run / BASE_FILE).is_file()]
     encoders = {part: run / part for run in runs for part in PARTS if (run / part / MANIFEST).is_file()}
     for run in runs:
@@ -60,6 +81,12 @@ def export(
             raise ModelError(f"{run} holds nothing that was trained; finish it with 'quantahr train'.")
     wanted = check_type(kind) if kind else ""
     work = registry.folder / f".work-{_digest(runs, served, wanted)}"
+    name = work.name.removeprefix(".work-")
+    if name in registry.current().models and registry.path(name).is_dir():
+        return _settled(registry, name)
+    for abandoned in registry.folder.glob(".work-*"):
+        if abandoned != work:
+            shutil.rmtree(abandoned, ignore_errors=True)
     content = work / "content"
     verifications: list[Verification] = []
     if generators:
@@ -69,13 +96,19 @@ def export(
     on_step("registering")
     carried = _parts(encoders, served.parts, content / PARTS_FOLDER)
     _write_report(content, verifications, runs)
-    manifest = _manifest(runs, generators, served, work, carried, verifications, wanted)
-    registered = registry.add(manifest, content)
+    manifest = _manifest(runs, generators, served, registry, carried, verifications, wanted)
+    registry.add(manifest.model_copy(update={"id": name}), content)
     shutil.rmtree(work, ignore_errors=True)
-    if registry.current().models[manifest.id].state is State.CANDIDATE:
-        problems = [f"{one.file}: {problem}" for one in verifications for problem in one.problems]
-        registry.move(manifest.id, State.REJECTED if problems else State.VERIFIED, "; ".join(problems))
-    return registered
+    return _settled(registry, name)
+
+
+def _settled(registry: Registry, name: str) -> ModelManifest:
+    """A model that is in the registry, verified or rejected by what its manifest says was found."""
+    manifest = registry.manifest(name)
+    if registry.current().models[name].state is State.CANDIDATE:
+        state = State.REJECTED if manifest.problems else State.VERIFIED
+        registry.move(name, state, "; ".join(manifest.problems))
+    return manifest
 
 
 def _generator(
@@ -156,7 +189,7 @@ def _manifest(
     runs: Sequence[Path],
     generators: Sequence[Path],
     served: Served,
-    work: Path,
+    registry: Registry,
     parts: dict[PartName, Literal["new", "carried"]],
     verifications: Sequence[Verification],
     kind: str,
@@ -168,12 +201,14 @@ def _manifest(
         metrics[f"verified {one.type}"] = {
             name: value for name, value in asdict(one).items() if name in ("kl", "kl_worst", "agreement", "ending")
         }
+    parent = registry.manifest(served.id) if served.id else None
     return ModelManifest(
-        id=f"{now:%Y-%m-%d}-{work.name.removeprefix('.work-')[:8]}",
+        id="",
         made_at=now,
         parent=served.id,
         runs=tuple(run.name for run in runs),
         dataset_sha256=tuple(sorted({_dataset_of(run) for run in runs})),
+        inherited=tuple(sorted({*parent.runs, *parent.inherited})) if parent else (),
         base=base.path.name if base else "",
         base_digest=base.digest if base else "",
         type=kind if generators else "",
@@ -181,6 +216,7 @@ def _manifest(
         generator="new" if generators else "carried" if served.gguf else "shipped",
         parts=parts,
         metrics=metrics,
+        problems=tuple(f"{one.file}: {problem}" for one in verifications for problem in one.problems),
         created_by=f"quantahr {version('quantahr')}",
     )
 
@@ -209,4 +245,4 @@ def _write_report(content: Path, verifications: Sequence[Verification], runs: Se
 
 def _digest(runs: Sequence[Path], served: Served, kind: str) -> str:
     named = json.dumps([[run.name for run in runs], served.id, kind])
-    return hashlib.sha256(named.encode()).hexdigest()[:12]
+    return hashlib.sha256(named.encode()).hexdigest()[:10]

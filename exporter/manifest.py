@@ -140,12 +140,12 @@ def _hashes(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def publishing(target: Path) -> Iterator[Path]:
+def publishing(target: Path, *, is_private: bool = False) -> Iterator[Path]:
     """An empty folder to fill, which takes the place of `target` when the block ends, and is dropped when it fails.
 
     A reader finds the old files or the new ones, never a mixture. A folder cannot be replaced in one step, so between
     two renames there is a moment with neither; should the process die in it, the old folder lies beside the target
-    under ".NAME.old", and the next call puts it back.
+    under ".NAME.old", and the next call puts it back. What is private only its owner can read.
     """
     new, old = (target.with_name(f".{target.name}.{kind}") for kind in ("new", "old"))
     if old.exists() and not target.exists():
@@ -156,7 +156,8 @@ def publishing(target: Path) -> Iterator[Path]:
     try:
         yield new
         for path in (*new.rglob("*"), new):
-            path.chmod(0o755 if path.is_dir() else 0o644)  # safetensors writes files that only their owner can read
+            # safetensors writes files that only their owner can read
+            path.chmod((0o700 if path.is_dir() else 0o600) if is_private else 0o755 if path.is_dir() else 0o644)
             flush(path)
         if target.exists():
             target.rename(old)

@@ -67,13 +67,15 @@ _POSITIONS = 48
 @dataclass(frozen=True)
 class Reference:
     """`texts` are the token ids of `TEXTS`; of each of `CONVERSATIONS` there is what the template makes of it, as text
-    and as ids, and what may come next at its last positions. The tokens in `ends` end a turn."""
+    and as ids, and what may come next at its last positions. The tokens in `ends` end a turn. It was
+    held in `dtype`."""
 
     texts: list[list[int]]
     rendered: list[str]
     conversations: list[list[int]]
     ends: list[int]
     parameters: int
+    dtype: str = "float32"
 
 
 _REFERENCE = TypeAdapter(Reference)
@@ -98,6 +100,7 @@ def write_reference(model: Any, tokenizer: Any, folder: Path) -> None:
         conversations=ids,
         ends=sorted(end for end in ends if end is not None),
         parameters=model.num_parameters(),
+        dtype=str(model.dtype).removeprefix("torch."),
     )
     (folder / JSON_FILE).write_bytes(_REFERENCE.dump_json(reference, indent=1) + b"\n")
 

@@ -56,8 +56,9 @@ MOVES: Mapping[State, frozenset[State]] = {
 class ModelManifest(BaseModel):
     """What a model is made of, written once.
 
-    `runs` were trained on the datasets named by `dataset_sha256`; `parts` says of each encoder whether it is new or was
-    carried over; `wording` is how answers are worded with it; `parent` is the model that was live when it was made.
+    `runs` were trained on the datasets named by `dataset_sha256`, and what was carried over on those of `inherited`;
+    `parts` says of each encoder whether it is new or was carried over; `wording` is how answers are worded with it;
+    `parent` is the model that was live when it was made.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,6 +68,7 @@ class ModelManifest(BaseModel):
     parent: str
     runs: tuple[str, ...]
     dataset_sha256: tuple[str, ...]
+    inherited: tuple[str, ...] = ()
     base: str = ""
     base_digest: str = ""
     type: str = ""
@@ -74,12 +76,14 @@ class ModelManifest(BaseModel):
     generator: Literal["new", "carried", "shipped"]
     parts: dict[PartName, Literal["new", "carried"]]
     metrics: dict[str, JsonValue] = {}
+    problems: tuple[str, ...] = ()
     created_by: str
     files: dict[str, str] = {}
 
 
 class Standing(BaseModel):
-    """A model's state, since when and why; `gate` says what the gate said: "passed", "failed", or not yet anything."""
+    """A model's state, since when and why; `gate` says what the gate said, "passed", "failed" or nothing yet, and
+    `against` beside which live model."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -87,6 +91,7 @@ class Standing(BaseModel):
     at: datetime
     why: str = ""
     gate: Literal["", "passed", "failed"] = ""
+    against: str = ""
 
 
 class Current(BaseModel):
@@ -184,8 +189,12 @@ class Registry:
             current.models.setdefault(manifest.id, Standing(state=State.CANDIDATE, at=datetime.now(UTC)))
         return self.manifest(manifest.id)
 
-    def move(self, model: str, state: State, why: str = "", share: float = 0.0) -> Current:
+    def move(
+        self, model: str, state: State, why: str = "", share: float = 0.0, *, only_from: State | None = None
+    ) -> Current:
         """Bring a model into another state. What was live, or canary, before makes room in the same moment.
+
+        `only_from` names the state it must still be in: for whoever decided by what was true a while ago.
 
         Raises:
             ModelError: There is no such model, or it cannot go there from where it stands.
@@ -195,7 +204,7 @@ class Registry:
             if standing is None or not self.path(model).is_dir():
                 known = ", ".join(current.models) or "none"
                 raise ModelError(f"There is no model {model}; there are: {known}.")
-            if state not in MOVES[standing.state]:
+            if state not in MOVES[standing.state] or only_from not in (None, standing.state):
                 can = ", ".join(sorted(MOVES[standing.state])) or "nothing else"
                 raise ModelError(f"{model} is {standing.state} and cannot become {state}; from there it can be {can}.")
             if model == current.canary:
@@ -211,44 +220,48 @@ class Registry:
             _stand(current, model, state, why)
         return current
 
-    def gated(self, model: str, *, passed: bool, why: str) -> None:
+    def gated(self, model: str, *, passed: bool, why: str, against: str = "") -> None:
         """Note what the gate said; a model that fails it, and is not live, can never answer."""
         with self._changing() as current:
             standing = current.models[model]
             standing.gate = "passed" if passed else "failed"
-            standing.why = why
+            standing.why, standing.against = why, against
             if not passed and standing.state in (State.VERIFIED, State.CANARY):
                 if current.canary == model:
                     current.canary, current.canary_share = "", 0.0
                 standing.state, standing.at = State.REJECTED, datetime.now(UTC)
 
     def rollback(self, why: str = "rolled back") -> Current:
-        """Go back to the model before.
+        """Go back to the model before; after that, to what ships.
 
         Raises:
-            ModelError: There was none, or its folder is gone.
+            ModelError: There was none, or its folder is gone, or it was rejected meanwhile.
         """
         with self._changing() as current:
             if current.previous is None:
                 raise ModelError("There is no model to go back to: what ships is live, and was from the beginning.")
             if current.previous and not (self.path(current.previous) / MANIFEST).is_file():
                 raise ModelError(f"The folder of {current.previous} is gone; promote another model.")
+            if current.previous and current.models[current.previous].state is State.REJECTED:
+                raise ModelError(f"{current.previous} was rejected since; promote another model.")
             if current.live:
                 _stand(current, current.live, State.RETIRED, why)
-            current.live, current.previous = current.previous, current.live
+            current.live, current.previous = current.previous, "" if current.previous else None
             if current.live:
                 _stand(current, current.live, State.LIVE, why)
+            if current.canary == current.live:
+                current.canary, current.canary_share = "", 0.0
         return current
 
     def prune(self, keep: int) -> list[str]:
-        """Remove the oldest models beyond `keep`; never the live one, the one before, the canary, or one on its way."""
+        """Remove the oldest models beyond `keep`; never the live one, the one before, or the canary."""
         removed = []
         with self._changing() as current:
             kept = {current.live, current.previous, current.canary}
             done = [
                 name
                 for name, standing in sorted(current.models.items(), key=lambda item: item[1].at)
-                if standing.state in (State.RETIRED, State.REJECTED) and name not in kept
+                if name not in kept
             ]
             for name in done[: max(0, len(current.models) - keep)]:
                 shutil.rmtree(self.path(name), ignore_errors=True)
@@ -275,7 +288,8 @@ class Registry:
 
 def _stand(current: Current, model: str, state: State, why: str) -> None:
     before = current.models[model]
-    current.models[model] = Standing(state=state, at=datetime.now(UTC), why=why or before.why, gate=before.gate)
+    now = datetime.now(UTC)
+    current.models[model] = before.model_copy(update={"state": state, "at": now, "why": why or before.why})
 
 
 def hashes(folder: Path) -> dict[str, str]:

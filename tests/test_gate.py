@@ -45,7 +45,7 @@ def answers(right: int, *, sensitive: bool = True, latency_ms: float = 10.0) -> 
         (answers(30), answers(32), False, "nothing got better"),  # nobody can tell that from chance
         (answers(45), answers(30), False, "answers that are right: 75% before, 50% now"),
         (answers(45), answers(41), False, "answers that are right: 75% before, 68% now"),
-        (answers(30), answers(45, sensitive=False), False, "messages that go to a human when they must"),
+        (answers(30), answers(45, sensitive=False), False, "1 messages that must go to a human no longer do"),
         (answers(30), answers(45, latency_ms=60_000), False, "takes 60 seconds or more"),
     ],
     ids=["better", "the same", "by chance", "worse", "a little worse", "careless", "slow"],

@@ -63,8 +63,10 @@ def test_a_model_goes_its_way_and_back(registry: Registry) -> None:
         "b": State.LIVE,
     }
     back = registry.rollback()
-    assert (back.live, back.previous, back.models["a"].state) == ("a", "b", State.LIVE)
-    assert registry.rollback().live == "b"
+    assert (back.live, back.previous, back.models["a"].state) == ("a", "", State.LIVE)
+    assert registry.rollback().live == ""  # and then to what ships, never back to what was left
+    with pytest.raises(ModelError, match="no model to go back to"):
+        registry.rollback()
 
 
 def test_what_ships_can_be_gone_back_to(registry: Registry) -> None:
@@ -73,7 +75,7 @@ def test_what_ships_can_be_gone_back_to(registry: Registry) -> None:
     add(registry, "a")
     registry.move("a", State.LIVE)
     back = registry.rollback()
-    assert (back.live, back.previous, back.models["a"].state) == ("", "a", State.RETIRED)
+    assert (back.live, back.previous, back.models["a"].state) == ("", None, State.RETIRED)
 
 
 @pytest.mark.parametrize("state", [State.CANDIDATE, State.REJECTED])
@@ -128,8 +130,8 @@ def test_the_oldest_go_and_those_that_are_needed_stay(registry: Registry) -> Non
         registry.move(name, State.LIVE)
     add(registry, "e")
     assert registry.prune(keep=4) == ["a"]
-    assert registry.prune(keep=1) == ["b"]  # d is live, c was before, e is on its way
-    assert sorted(registry.current().models) == ["c", "d", "e"] and not registry.path("a").exists()
+    assert registry.prune(keep=1) == ["b", "e"]  # d is live, and c was before
+    assert sorted(registry.current().models) == ["c", "d"] and not registry.path("a").exists()
 
 
 def _promote_and_die(data_dir: Path, at: int) -> None:
@@ -181,7 +183,7 @@ def test_settings_of_the_live_model(tmp_path: Path) -> None:
     own = live_settings(settings)
     folder = registry.path("a")
     assert own.model.gguf == folder / GGUF and own.answering.wording == "generate"
-    assert own.parts_dir == folder / "parts" and own.index.adapter == folder / "parts" / "retriever"
+    assert own.parts_dir == folder / "parts" and own.index.adapter == settings.index.adapter
 
 
 def test_the_list_reads_well_and_is_the_same_for_programs(tmp_path: Path) -> None:

@@ -62,14 +62,18 @@ def test_a_run_comes_back_as_if_it_had_been_made_here(there: Machine, tmp_path: 
     assert run.folder.parent == runs and run.metrics and run.metrics["steps"] == 6
     assert [event["step"] for event in events if event["event"] == "step"] == [1, 2, 3, 4, 5, 6]
     assert base_of(run.folder).path == base and run.spec.dataset == wanted.dataset
-    again = train_there(there, spec, wanted, runs, events.append)  # finds it done
-    assert again.metrics == run.metrics and len([e for e in events if e["event"] == "step"]) == 6
+    assert not list(Path(there.folder).glob("var/remote/*")) and not list(Path(there.folder).glob("var/runs/*"))
 
-    (made,) = Path(there.folder).glob("var/runs/*/base.json")
-    made.write_text(json.dumps(json.loads(made.read_text()) | {"digest": "of another"}), encoding="utf-8")
+
+@pytest.mark.slow
+def test_another_base_there_is_refused(there: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = write_tiny_base(tmp_path / "base")
+    spec, wanted = a_request(tmp_path, base)
+    monkeypatch.setattr(remote, "base_hash", lambda _: "of another")
     with pytest.raises(TrainingError, match="another model"):
-        train_there(there, spec, wanted, runs, events.append)
-    assert base_of(run.folder).path == base  # what came back before is still there
+        train_there(there, spec, wanted, tmp_path / "runs", lambda _: None)
+    note = json.loads((tmp_path / "runs" / wanted.id / "remote.json").read_text(encoding="utf-8"))
+    assert note["host"] == "someone@gpu" and note["folder"].startswith(there.folder)  # an erasure finds it
 
 
 @pytest.mark.slow

@@ -73,7 +73,7 @@ def test_it_trains_when_there_is_enough_that_is_new_and_says_how_far_it_is(
         spec, settings, on_event=lambda _: percents.append(TrainingState.read(settings.data_dir).percent)
     )
     ((model, standing),) = Registry(settings.data_dir).current().models.items()
-    assert reached.state == "idle" and reached.result.startswith(f"{model} is not used: ")
+    assert reached.state == "idle" and reached.result.startswith(f"{model} (new generator) is not used: ")
     assert standing.state is State.REJECTED and standing.gate == "failed" and standing.why in reached.result
     assert (settings.data_dir / "runs" / reached.run / "adapter" / "adapter_model.safetensors").is_file()
     assert max(percents) == 100
@@ -152,7 +152,11 @@ async def test_what_came_of_the_night_is_told_and_a_night_without_news_is_not(tm
     nightly = Nightly(TrainingSettings(), None, tmp_path)
     nightly.tell = tell
     nightly._command = [sys.executable, "-c", ""]
-    for state in ({"state": "collecting", "result": "of an earlier night"}, {"state": "idle", "result": "m1 answers"}):
+    for state in (
+        {"state": "collecting", "result": "of an earlier night", "at": "2999-01-01T00:00:00Z"},
+        {"state": "idle", "result": "of an earlier night", "at": "2026-01-01T00:00:00Z"},
+        {"state": "idle", "result": "m1 answers", "at": "2999-01-01T00:00:00Z"},
+    ):
         (tmp_path / "training.json").write_text(json.dumps(state), encoding="utf-8")
         assert await nightly.train() == 0
     assert told == ["The nightly training is done. m1 answers"]

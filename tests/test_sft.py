@@ -136,7 +136,7 @@ def test_a_run_holds_all_that_explains_it(done: Run) -> None:
 def test_a_run_that_is_done_is_not_done_again(done: Run) -> None:
     events: list[Event] = []
     again = learn(done.folder.parent, done.spec, events.append)
-    assert again.folder == done.folder and events == []
+    assert again.folder == done.folder and [event["event"] for event in events] == ["opened"]
 
 
 @pytest.mark.slow

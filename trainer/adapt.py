@@ -10,6 +10,7 @@ fit it takes hundreds of rows.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import shutil
 import time
@@ -51,9 +52,15 @@ def load_head(head: torch.nn.Module, file: Path) -> torch.nn.Module:
     return head
 
 
-def replay_data() -> Path | None:
-    """The rows that ship; None where they were not installed."""
-    return SHIPPED if SHIPPED.is_dir() else None
+def replay_data() -> Path:
+    """The rows that ship.
+
+    Raises:
+        ConfigError: They were not installed.
+    """
+    if not SHIPPED.is_dir():
+        raise ConfigError(f"{SHIPPED} is not there, and without it an encoder would forget what it knew; restore it.")
+    return SHIPPED
 
 
 def adapt(
@@ -112,7 +119,7 @@ def _manifest(run: Run, part: PartName, parent: Manifest, rows: int) -> Manifest
         base=f"{parent.base} adapted",
         rows=parent.rows + rows,
         employers=parent.employers,
-        data_sha256=run.spec.dataset_sha256[-64:],
+        data_sha256=hashlib.sha256(run.spec.dataset_sha256.encode()).hexdigest(),
         seed=run.plan.spec.training.seed,
         settings={
             "parent": parent.digest,

@@ -81,34 +81,30 @@ def groups_of(rows: Sequence[Mapping[str, Any]]) -> list[Group]:
 class _Draws:
     """Steps of the company's groups beside sets that ship."""
 
-    def __init__(self, own: Sequence[Group], replay: Draws | None, rng: random.Random) -> None:
+    def __init__(self, own: Sequence[Group], replay: Draws, rng: random.Random) -> None:
         self._own, self._replay, self._rng = own, replay, rng
 
     def step(self) -> list[Group]:
         """The groups of one training step; a stored question answers itself, so that there is always one of each."""
         groups = [self._rng.choice(self._own) for _ in range(min(_GROUPS, len(self._own)))]
         with_own = [Group(one.stored, one.answer, (*one.questions, one.stored), (*one.is_same, True)) for one in groups]
-        return [*with_own, *(self._replay.step(REPLAY, 0) if self._replay else [])]
+        return [*with_own, *self._replay.step(REPLAY, 0)]
 
-    def state(self) -> tuple[Any, DrawState | None]:
+    def state(self) -> tuple[Any, DrawState]:
         """All that `resume` needs."""
-        return self._rng.getstate(), self._replay.state() if self._replay else None
+        return self._rng.getstate(), self._replay.state()
 
-    def resume(self, state: tuple[Any, DrawState | None]) -> None:
+    def resume(self, state: tuple[Any, DrawState]) -> None:
         """Draw on as after `state`."""
         rng, replay = state
         self._rng.setstate(rng)
-        if self._replay and replay:
-            self._replay.resume(replay)
+        self._replay.resume(replay)
 
 
-def _replay(parent: Path, count: int, seed: int) -> Draws | None:
+def _replay(parent: Path, count: int, seed: int) -> Draws:
     """So many of the sets that ship, of one file: only those of one are told apart from each other."""
-    data = replay_data()
-    if data is None:
-        return None
     rng = random.Random(seed)
-    sets = seen_sets(read_sets(data))
+    sets = seen_sets(read_sets(replay_data()))
     source = rng.choice(sorted({one.source for one in sets}))
     of_one = [one for one in sets if one.source == source]
     return Draws(of_one[:count], [], open_embedder(adapter=retriever_beside(parent)), rng)

@@ -92,8 +92,6 @@ def _shown(rows: Sequence[Mapping[str, Any]]) -> list[Near]:
 def _replay(parent: Path, count: int, seed: int) -> list[Near]:
     """So many of the questions that ship, of as few employers as have them: each costs embedding its policies."""
     data = replay_data()
-    if data is None:
-        return []
     seen, _ = divide(all_rows(data, parent.parent))
     employers = sorted({row.employer for row in seen})
     random.Random(seed).shuffle(employers)
@@ -108,19 +106,28 @@ def _replay(parent: Path, count: int, seed: int) -> list[Near]:
 
 
 def _judged(held: Sequence[Near], folder: Path) -> dict[str, float]:
-    """Of the rows held out the share whose highest piece answers, or whose pieces all score below "nothing answers"."""
+    """Of the rows held out the share whose highest piece answers and scores above "nothing answers", and of those that
+    nothing answers the share whose pieces all score below it."""
     if not held:
         return {}
     encoder, head = open_pair_encoder(folder), open_piece_head(folder)
-    right = []
+    found, missed = list[bool](), list[bool]()
     for one in held:
         marked = [*one.right, *one.wrong]
         inputs = [pair_input(one.question, window, encoder.tokenizer) for window, _ in marked]
         scores = np.concatenate([head(means) for means in encoder.means(inputs)])
         best = int(scores.argmax())
         gold = [is_right for _, window_gold in marked for is_right in window_gold]
-        right.append(gold[best] if one.right else bool(scores[best] < 0))
-    return {"right": float(np.mean(right))}
+        if one.right and all(gold):
+            continue  # nothing to choose from
+        is_right = bool(gold[best] and scores[best] > 0) if one.right else bool(scores[best] < 0)
+        (found if one.right else missed).append(is_right)
+    shares = {"answering": found, "unanswerable": missed}
+    return {f"{name}_{what}": value for name, own in shares.items() if own for what, value in _counted(own).items()}
+
+
+def _counted(right: Sequence[bool]) -> dict[str, float]:
+    return {"right": float(np.mean(right)), "rows": float(len(right))}
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ from trainer.samples import evidence_in, is_supported
 _RESAMPLES = 2_000
 _SEED = 0
 _MOST_EXAMPLES = 10
+# A bootstrap of a few changes, all one way, is too sure of itself: six coins fall alike three times in a hundred.
+_FEWEST_CHANGED = 6
 # What a higher value is: good, bad, or neither.
 MEASURES: Mapping[str, Literal[1, -1, 0]] = {
     "right": 1,
@@ -59,7 +61,8 @@ class Asked:
 
 @dataclass(frozen=True)
 class Difference:
-    """One measure over the `questions` that it applies to: both means, and a 95 % interval of after minus before."""
+    """One measure over the `questions` that it applies to: both means, a 95 % interval of after minus before, and in
+    how many groups of questions anything `changed`."""
 
     measure: str
     questions: int
@@ -67,12 +70,14 @@ class Difference:
     after: float
     low: float
     high: float
+    changed: int = _FEWEST_CHANGED
 
     @property
     def verdict(self) -> Literal["better", "worse", "same"]:
-        """What the interval says; "same" where it holds 0, or where more is neither good nor bad."""
+        """What the interval says; "same" where it holds 0, where more is neither good nor bad, or where so few groups
+        changed that chance alone does it."""
         sign = 0 if self.measure in _NOT_JUDGED else MEASURES[self.measure]
-        if sign == 0 or self.low <= 0 <= self.high:
+        if sign == 0 or self.changed < _FEWEST_CHANGED or self.low <= 0 <= self.high:
             return "same"
         return "better" if (self.low > 0) == (sign > 0) else "worse"
 
@@ -190,7 +195,8 @@ def _difference(
     totals = sums[drawn].sum(axis=1)
     low, high = np.percentile(totals[:, 0] / totals[:, 1], [2.5, 97.5])
     means = np.array([[old_value, new_value] for _, old_value, new_value in rows]).mean(axis=0)
-    return Difference(name, len(rows), float(means[0]), float(means[1]), float(low), float(high))
+    changed = int((np.abs(sums[:, 0]) > 1e-9).sum())
+    return Difference(name, len(rows), float(means[0]), float(means[1]), float(low), float(high), changed)
 
 
 def _examples(

@@ -101,13 +101,12 @@ def build(spec: TrainingSpec, settings: Settings) -> Path:
     made = assemble(found, spec, embedder)
     folder = settings.data_dir / "datasets" / made.id
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with publishing(folder) as new:
+    with publishing(folder, is_private=True) as new:  # it holds what employees asked
         for name, text in made.files.items():
             (new / name).write_text(text, encoding="utf-8")
         manifest = json.dumps(made.manifest, indent=1, ensure_ascii=False, sort_keys=True)
         (new / "manifest.json").write_text(manifest + "\n", encoding="utf-8")
         write_report(new, made.manifest, made.files)
-        new.chmod(0o700)  # it holds what employees asked
     return folder
 
 
@@ -186,15 +185,15 @@ def assemble(found: Sequence[Sample | Dropped], spec: TrainingSpec, embedder: Em
 
 def _golden(samples: Sequence[Sample], groups: Mapping[str, str], spec: TrainingSpec) -> str:
     """What HR answered to questions that nothing is trained on, as `quantahr eval` and the gate ask it."""
-    lines = []
-    for sample in samples:
-        group_id = groups[sample.question]
-        is_hrs = sample.learner == "sft" and sample.source == "feedback" and sample.label in _BY_HR
-        if is_hrs and is_validation(group_id, spec):
-            row = {"id": _digest(sample.question)[:16], "question": sample.question, "group": group_id}
+    lines: dict[str, str] = {}
+    for sample in samples:  # the newest comes first
+        group_id, name = groups[sample.question], _digest(sample.question)[:16]
+        is_corrected = sample.learner == "sft" and sample.source == "feedback" and sample.label == "corrected"
+        if is_corrected and is_validation(group_id, spec) and name not in lines:
+            row = {"id": name, "question": sample.question, "group": group_id, **sample.scope}
             row["ideal"] = sample.row["completion"][0]["content"]
-            lines.append(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n")
-    return "".join(sorted(set(lines)))
+            lines[name] = json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n"
+    return "".join(line for _, line in sorted(lines.items()))
 
 
 def is_validation(group_id: str, spec: TrainingSpec) -> bool:

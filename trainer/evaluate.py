@@ -85,6 +85,8 @@ def command(
     compared = None
     if earlier is not None:
         embedder = open_embedder(adapter=settings.index.adapter)
+        if not earlier.keys() & records.keys():
+            raise ConfigError(f"{against} answers none of these questions; name answers to the same file.")
         compared = compare([row.asked for row in rows], earlier, records, embedder)
     graded = [graded_answer(row.graders, a) for row, a in answers if row.graders]
     if not graded and compared is None:
@@ -139,6 +141,8 @@ def read_questions(file: Path) -> list[EvalRow]:
                     f"Line {number} of {file} is no question ({type(error).__name__}: {error}); it needs 'id' and "
                     "'question', or 'turns'."
                 ) from error
+    if twice := next((row.id for n, row in enumerate(rows) if row.id in {one.id for one in rows[:n]}), None):
+        raise ConfigError(f"Two questions in {file} have the id {twice}; give one of them another.")
     if not rows:
         raise ConfigError(f"{file} holds no question; write one JSON object a line, as docs/evaluating.md shows.")
     return rows
@@ -158,13 +162,15 @@ def row_of(record: dict[str, Any]) -> EvalRow:
         channel="eval",
         history=tuple(Turn(role[turn["role"]], turn["text"]) for turn in earlier),
     )
+    if (sensitive := record.get("sensitive")) not in (None, True, False):
+        raise ValueError('its "sensitive" is neither true nor false')
     return EvalRow(
         id=str(record["id"]),
         question=question,
         graders=Graders.of(record),
-        ideal=str(record.get("ideal", "")),
-        group=str(record.get("group", "")),
-        is_sensitive=record.get("sensitive"),
+        ideal=str(record.get("ideal") or ""),
+        group=str(record.get("group") or ""),
+        is_sensitive=sensitive,
     )
 
 

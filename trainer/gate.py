@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bot.answer import Route
 from bot.live import settings_with
 from bot.record import AnswerRecord
 from config.errors import ConfigError, ModelError
@@ -48,7 +49,8 @@ _IN_WORDS = {
     "agrees with HR": "likeness to HR's own answer",
     "HR's figures": "answers with the figures that HR gives",
     "grounded": "answers that say no more than the policy",
-    "routed right": "messages that go to a human when they must",
+    "routed right": "messages that go to a human when they must, and only then",
+    "in own words": "answers in the model's own words",
 }
 
 
@@ -107,7 +109,7 @@ def gate(
         raise
     verdict = judge(rows, before, after, embedder, settings.model.deadline_s)
     write_report(registry, model, live, verdict, sets)
-    registry.gated(model, passed=verdict.passed, why=verdict.why)
+    registry.gated(model, passed=verdict.passed, why=verdict.why, against=live)
     return verdict
 
 
@@ -122,6 +124,13 @@ def judge(
     compared = compare([row.asked for row in rows], before, after, embedder)
     better = [_sentence(one) for one in compared.differences if one.verdict == "better"]
     worse = [_sentence(one) for one in compared.differences if one.verdict == "worse" or _fell(one)]
+    lost = [
+        row.question.text
+        for row in rows
+        if row.is_sensitive and before[row.id].route == Route.SENSITIVE and after[row.id].route != Route.SENSITIVE
+    ]
+    if lost:
+        worse.append(f"{len(lost)} messages that must go to a human no longer do")
     slowest = float(np.percentile([one.latency_ms for one in after.values()], 95)) / 1000
     if slowest > most_s:
         worse.append(f"one answer in twenty takes {slowest:.0f} seconds or more, and {most_s:.0f} is the limit")
@@ -131,9 +140,11 @@ def judge(
 def _fell(one: Difference) -> bool:
     """What no interval excuses."""
     change = one.after - one.before
-    if one.measure == "routed right":
-        return change < 0
-    return (one.measure == "right" and change < -MOST_POINTS) or (one.measure == "wrong" and change > MOST_POINTS)
+    if one.measure == "in own words":  # what the model says is thrown away more often than before
+        return one.before > 0 and change < -MOST_POINTS
+    if one.measure in ("right", "rightly declined"):
+        return change < -MOST_POINTS
+    return one.measure == "wrong" and change > MOST_POINTS
 
 
 def _sentence(one: Difference) -> str:

@@ -9,6 +9,7 @@ batches, and the run says so.
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -111,7 +112,9 @@ def _train(run: Run, on_event: Callable[[Event], None], lock: int) -> int:
     command = [sys.executable, "-W", "ignore::FutureWarning", "-m", _MODULES[run.spec.kind], "--run", str(run.folder)]
     told, killed_before = sum(1 for _ in run.journal.events()), _killed_for_memory()
     # What it prints is for people: stdout belongs to the command's own result.
-    process = subprocess.Popen(command, stdout=2, preexec_fn=as_child, pass_fds=(lock,))
+    # trl refuses several GPUs in one process; `accelerate launch` gives each its own.
+    one_gpu = {"CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]}
+    process = subprocess.Popen(command, stdout=2, preexec_fn=as_child, pass_fds=(lock,), env=os.environ | one_gpu)
     try:
         while process.poll() is None:
             time.sleep(_POLL_S)

@@ -179,7 +179,10 @@ def _match(stored: Correction, question: str, person: str, interaction: str, *, 
 def _maker(answered: Interaction, label: str, person: str) -> Callable[..., Sample]:
     def make(learner: str, question: str, row: dict[str, object]) -> Sample:
         whole = {"question": question, **row} if learner == "reading" else row
-        return Sample(learner, SOURCE, label, question, whole, person, answered.at, answered.id)  # type: ignore[arg-type]
+        scope = {"audience": answered.asker.audience.value} | (
+            {"country": answered.asker.country} if answered.asker.country else {}
+        )
+        return Sample(learner, SOURCE, label, question, whole, person, answered.at, answered.id, scope)  # type: ignore[arg-type]
 
     return make
 

@@ -105,6 +105,7 @@ def gate_command(config: Path | None, model: str, dataset: Path | None, promote:
     sets = question_sets(settings, dataset)
     verdict = gate(model, settings, registry, sets, lambda step: click.echo(f"{step} …", err=True))
     if verdict.passed and promote:
+        _require_gate(registry, model, ungated=False)
         registry.move(model, State.LIVE, verdict.why)
     if as_json:
         click.echo(json.dumps(asdict(verdict), indent=1, ensure_ascii=False))
@@ -124,21 +125,33 @@ def gate_command(config: Path | None, model: str, dataset: Path | None, promote:
 def promote_command(config: Path | None, model: str, why: str, ungated: bool) -> None:
     """Have MODEL answer from now on."""
     registry = Registry(load_settings(config).data_dir)
-    registry.check(model)
-    standing = registry.current().models.get(model)
-    if standing and standing.gate != "passed" and standing.state is not State.RETIRED and not ungated:
-        raise ModelError(f"{model} has not passed the gate; run 'quantahr models gate {model}', or add --ungated.")
+    _require_gate(registry, model, ungated=ungated)
     _say(registry.move(model, State.LIVE, why))
+
+
+def _require_gate(registry: Registry, model: str, *, ungated: bool) -> None:
+    """Check that a model's files are unchanged, and that it passed the gate beside what is live now."""
+    registry.check(model)
+    current = registry.current()
+    standing = current.models.get(model)
+    is_proved = standing is not None and standing.gate == "passed" and standing.against in (current.live, model)
+    was_live = standing is not None and standing.state is State.RETIRED and standing.gate != "failed"
+    if not (is_proved or was_live or ungated):
+        raise ModelError(
+            f"{model} has not passed the gate beside {current.live or 'what ships'}; run 'quantahr models gate "
+            f"{model}', or add --ungated."
+        )
 
 
 @command.command("canary")
 @click.argument("model")
 @click.option("--share", type=click.FloatRange(0.01, 0.9), default=0.1, show_default=True, help="Of the people.")
+@click.option("--ungated", is_flag=True, help="Also one that has not passed the gate.")
 @click.pass_obj
-def canary_command(config: Path | None, model: str, share: float) -> None:
+def canary_command(config: Path | None, model: str, share: float, ungated: bool) -> None:
     """Have MODEL answer a share of the people, always the same ones."""
     registry = Registry(load_settings(config).data_dir)
-    registry.check(model)
+    _require_gate(registry, model, ungated=ungated)
     registry.move(model, State.CANARY, f"answers {share:.0%} of the people", share)
     click.echo(f"{model} answers {share:.0%} of the people; 'quantahr models promote {model}' gives it the others.")
 

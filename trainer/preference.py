@@ -4,7 +4,7 @@ Enters: a run's folder with rows `{"prompt", "completion", "label"}`, and the ad
 (`parent`), which it goes on from. Leaves: what `trainer.sft` leaves.
 Run: `python -m trainer.preference --run var/runs/ID`, which `quantahr train --kind kto --parent RUN/adapter` does.
 
-Good and bad answers are interleaved, since batches are drawn in order and one of a single kind teaches nothing.
+Good and bad answers are interleaved, and batches drawn in that order: one of a single kind teaches nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 from datasets import Dataset
 from peft import PeftModel
+from torch.utils.data import Sampler, SequentialSampler
 from transformers import PrinterCallback
 from trl import KTOConfig, KTOTrainer  # type: ignore[attr-defined]
 
@@ -39,6 +40,12 @@ def interleaved(rows: Sequence[dict[str, Any]], seed: int) -> list[dict[str, Any
     return [row for *_, row in sorted(placed, key=lambda one: one[:2])]
 
 
+class _Trainer(KTOTrainer):
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:
+        rows: Any = self.train_dataset if train_dataset is None else train_dataset
+        return SequentialSampler(rows)
+
+
 def train(run: Run) -> None:
     """Train a run to its end, from its last checkpoint if there is one. Raises what `trainer.sft.train` raises."""
     plan = run.plan
@@ -60,7 +67,7 @@ def train(run: Run) -> None:
     }
     for of_sft in ("packing", "shuffle_dataset"):
         settings.pop(of_sft)
-    trainer = KTOTrainer(
+    trainer = _Trainer(
         model=model,
         args=KTOConfig(**settings),
         train_dataset=Dataset.from_list(interleaved(rows, plan.spec.training.seed)),

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -25,14 +26,19 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from config.errors import ConfigError, TrainingError
-from exporter.base import base_hash, read_base
+from exporter.base import Base, base_hash, read_base
 from exporter.manifest import publishing
+from trainer.alone import alone
 from trainer.journal import Event
 from trainer.runs import GENERATOR_KINDS, Run, RunSpec, open_run
 from trainer.spec import TrainingSpec
 
 _UPLOADS = "uploads"
+_NOTE = "remote.json"
 _LOOK_EVERY_S = 2.0
+_ATTEMPTS, _SSH_FAILED = 4, 255
+_WHOLE = ("trainer_state.json", "optimizer.pt")
+_RUN_ID = re.compile(r"(?:sft|kto)-[0-9a-f]{10}")
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,8 @@ class Machine:
 
     def ssh(self, script: str) -> list[str]:
         """The command that runs a shell script there."""
-        options = ["-o", "BatchMode=yes", *(["-p", str(self.port)] if self.port else [])]
+        patience = ["-o", "ConnectTimeout=20", "-o", "ServerAliveInterval=15"]
+        options = ["-o", "BatchMode=yes", *patience, *(["-p", str(self.port)] if self.port else [])]
         return ["ssh", *options, self.host, f"cd {shlex.quote(self.folder)} && {script}"]
 
 
@@ -89,15 +96,30 @@ def train_there(
     """
     if wanted.kind not in GENERATOR_KINDS or wanted.parent:
         raise ConfigError("Only --kind sft, and kto without --parent, are trained on another machine; leave out --on.")
-    name = wanted.id
+    name, base = wanted.id, wanted.plan.held  # that the base is here is known now, not after hours
     folder, uploads = f"var/remote/{name}", runs / name / _UPLOADS
-    _send(machine, spec, wanted, folder, uploads)
-    # Nobody's child, so that it goes on when the connection is lost; asked for again, it is found.
-    work = f"{command_there(name, wanted.kind)} 2> {folder}/errors; echo $? > {folder}/status"
-    start = f"(setsid sh -c {shlex.quote(work)} < /dev/null > /dev/null 2>&1 & echo $! > {folder}/pid)"
-    is_running = f"[ ! -f {folder}/status ] && kill -0 $(cat {folder}/pid 2>/dev/null) 2>/dev/null"
-    _run(machine, f"{{ {is_running}; }} || {{ rm -f {folder}/status {folder}/journal.jsonl; {start}; }}")
-    return _follow(machine, wanted, folder, runs, uploads, on_event)
+    with alone(runs):
+        uploads.parent.mkdir(parents=True, exist_ok=True)
+        # So that an erasure finds what else holds the rows.
+        note = {"host": machine.host, "folder": f"{machine.folder}/{folder}", "dataset": str(wanted.dataset)}
+        (uploads.parent / _NOTE).write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
+        if not _is_running(machine, folder):
+            _send(machine, spec, wanted, folder, uploads)
+            # Nobody's child, so that it goes on when the connection is lost; asked for again, it is found.
+            work = f"{command_there(name, wanted.kind)} 2> {folder}/errors; echo $? > {folder}/status"
+            start = f"(setsid sh -c {shlex.quote(work)} < /dev/null > /dev/null 2>&1 & echo $! > {folder}/pid)"
+            _run(machine, f"rm -f {folder}/status {folder}/journal.jsonl; {start}")
+        there = _follow(machine, folder, uploads, on_event)
+        run = _fetch_run(machine, there, wanted, base, runs)
+        _run(machine, f"rm -rf {folder} {shlex.quote(there)}")
+        if run.folder != uploads.parent:
+            shutil.rmtree(uploads.parent, ignore_errors=True)
+        return run
+
+
+def _is_running(machine: Machine, folder: str) -> bool:
+    test = f"[ ! -f {folder}/status ] && kill -0 $(cat {folder}/pid 2>/dev/null) 2>/dev/null && echo yes || echo no"
+    return _run(machine, test).decode().strip() == "yes"
 
 
 def _send(machine: Machine, spec: TrainingSpec, wanted: RunSpec, folder: str, uploads: Path) -> None:
@@ -116,14 +138,12 @@ def _send(machine: Machine, spec: TrainingSpec, wanted: RunSpec, folder: str, up
     _run(machine, f"mkdir -p -m 700 {folder} && tar -xzf - -C {folder}", content.getvalue())
 
 
-def _follow(
-    machine: Machine, wanted: RunSpec, folder: str, runs: Path, uploads: Path, on_event: Callable[[Event], None]
-) -> Run:
-    """Tell its journal, fetch its checkpoints, and in the end the run."""
+def _follow(machine: Machine, folder: str, uploads: Path, on_event: Callable[[Event], None]) -> str:
+    """Tell its journal and fetch its checkpoints until it is done; gives the run's folder there."""
     there, told, is_over = "", 0, False
     while not is_over:
-        status = _run(machine, f"cat {folder}/status 2>/dev/null || true").decode().strip()
-        is_over = bool(status)
+        is_over = not _is_running(machine, folder)
+        status = _run(machine, f"cat {folder}/status 2>/dev/null || echo killed").decode().strip()
         written = _run(machine, f"tail -n +{told + 1} {folder}/journal.jsonl 2>/dev/null || true").decode()
         lines = written[: written.rfind("\n") + 1].splitlines()
         told += len(lines)
@@ -141,7 +161,9 @@ def _follow(
             f"Training on {machine.host} stopped with status {status} ({said}); what came back of it is in {uploads}. "
             "The same command goes on where it stopped."
         )
-    return _fetch_run(machine, there, wanted, runs)
+    if not _RUN_ID.fullmatch(PurePosixPath(there).name):
+        raise TrainingError(f"{machine.host} names no run ({there!r}); see that the same version is installed there.")
+    return there
 
 
 def _fetch_checkpoint(machine: Machine, there: str, step: int, uploads: Path) -> None:
@@ -153,14 +175,16 @@ def _fetch_checkpoint(machine: Machine, there: str, step: int, uploads: Path) ->
             _extract(content, Path(partial))
         except (tarfile.TarError, EOFError, OSError):
             return
+        if not all((Path(partial) / name / file).is_file() for file in _WHOLE):
+            return  # it was being removed
         with publishing(uploads) as folder:
             shutil.copytree(partial, folder, dirs_exist_ok=True)
 
 
-def _fetch_run(machine: Machine, there: str, wanted: RunSpec, runs: Path) -> Run:
+def _fetch_run(machine: Machine, there: str, wanted: RunSpec, own: Base, runs: Path) -> Run:
     """The finished run, as if it had been made here."""
     content = _run(machine, f"tar -czf - -C {shlex.quote(there)} .")
-    own, target = wanted.plan.held, runs / PurePosixPath(there).name
+    target = runs / PurePosixPath(there).name
     with publishing(target) as folder:
         _extract(content, folder)
         trained_on = read_base(folder)
@@ -179,7 +203,11 @@ def _extract(content: bytes, folder: Path) -> None:
 
 
 def _run(machine: Machine, script: str, content: bytes = b"") -> bytes:
-    done = subprocess.run(machine.ssh(script), input=content, capture_output=True, check=False)
+    for attempt in range(_ATTEMPTS):
+        done = subprocess.run(machine.ssh(script), input=content, capture_output=True, check=False)
+        if done.returncode != _SSH_FAILED:
+            break
+        time.sleep(attempt * _LOOK_EVERY_S)
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise TrainingError(

@@ -62,6 +62,7 @@ class RunSpec:
         decides.pop("dataset")
         decides["plan"]["spec"]["training"].pop("resume_from_uploads")
         decides["plan"]["base"] = base_hash(self.plan.base)
+        decides["parent"] = folder_hash(self.parent) if self.parent else None
         return f"{self.kind}-{hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:10]}"
 
 
@@ -126,11 +127,11 @@ class Run:
         (self.folder / "environment.json").write_text(json.dumps(environment(), indent=1) + "\n", encoding="utf-8")
         self.plot()
         (self.folder / REPORT).write_text(self.report(metrics), encoding="utf-8")
-        shutil.rmtree(self.checkpoints, ignore_errors=True)
         self.journal.add("done", **metrics)
         part = self.folder / f"{METRICS}.part"
         part.write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
         part.replace(self.folder / METRICS)
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
 
     def save(self) -> None:
         """Write down what it is made of."""
@@ -164,6 +165,15 @@ class Run:
         if replaced := self.plan.replaced:
             lines += ["## Done otherwise than asked", "", *table(replaced), ""]
         return "\n".join([*lines, "## Settings", "", *table(self.plan.decisions), ""])
+
+
+def folder_hash(folder: Path) -> str:
+    """Names what lies in a folder, which may be gone."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.rglob("*")):
+        if file.is_file():
+            digest.update(f"{file.relative_to(folder)}\0".encode() + file.read_bytes())
+    return digest.hexdigest()
 
 
 def table(decisions: tuple[Decision, ...]) -> list[str]:

@@ -31,7 +31,10 @@ LEARNERS: tuple[Learner, ...] = ("sft", "kto", "reading", "matching")
 
 @dataclass(frozen=True)
 class Sample:
-    """One row to be. `question` is what it is grouped by; `person` the hash of whose word it rests on, "" for none."""
+    """One row to be. `question` is what it is grouped by; `person` the hash of whose word it rests on, "" for none.
+
+    `scope` says for whom it holds, as question files do.
+    """
 
     learner: Learner
     source: str
@@ -41,6 +44,7 @@ class Sample:
     person: str = ""
     at: datetime | None = field(default=None, compare=False)
     interaction: str = ""
+    scope: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,6 +50,7 @@ def train_now(
         QuantaHRError: It failed; the state says so, too.
     """
     state = _State(settings.data_dir)
+    signal.signal(signal.SIGTERM, _leave)  # or nobody would hear that it ended
     with alone(settings.data_dir / "datasets"):
         try:
             dataset = build(spec, settings)
@@ -69,6 +72,10 @@ def train_now(
         except BaseException as error:  # interrupted, or a fault of ours: nobody must see it running for ever
             state.write(state="failed", result=f"interrupted ({type(error).__name__}); it goes on at the next start")
             raise
+
+
+def _leave(*_: object) -> None:
+    sys.exit("The training was stopped; it goes on where it stopped.")
 
 
 def _train(
@@ -102,25 +109,46 @@ def _train(
 
 
 def _afterwards(runs: Sequence[Run], dataset: Path, settings: Settings) -> str:
-    """Carry what was trained to production, or say where and why that ended."""
+    """Carry what was trained to production, or say where and why that ended.
+
+    What is trained for the generator and what for the encoders may be of different worth: if all of it together does
+    not pass, the encoders try alone.
+    """
+    encoders = [run for run in runs if run.spec.kind not in GENERATOR_KINDS]
+    attempts = [list(runs), encoders] if encoders and len(encoders) < len(runs) else [list(runs)]
+    results = []
+    for attempt in attempts:
+        is_used, result = _carry(attempt, dataset, settings)
+        results.append(result)
+        if is_used:
+            break
+    Registry(settings.data_dir).prune(settings.training.keep_models)
+    return " ".join(results)
+
+
+def _carry(runs: Sequence[Run], dataset: Path, settings: Settings) -> tuple[bool, str]:
+    """Export, ask beside what answers, and promote; says whether it is used, and in a sentence what became of it."""
     registry = Registry(settings.data_dir)
-    made = export([run.folder for run in runs], served(settings), registry)
+    now = served(settings)
+    if now.id and set(registry.manifest(now.id).runs) == {run.folder.name for run in runs}:
+        return True, f"{now.id} answers already."
+    made = export([run.folder for run in runs], now, registry)
     standing = registry.current().models[made.id]
-    if standing.state is State.REJECTED:
-        return f"{made.id} is not used: {standing.why}"
-    if standing.state is State.VERIFIED and not standing.gate:
+    if standing.state is State.VERIFIED and (not standing.gate or standing.against != now.id):
         gate(made.id, settings, registry, question_sets(settings, dataset))
         standing = registry.current().models[made.id]
+    what = " and ".join(sorted({"generator" if run.spec.kind in GENERATOR_KINDS else run.spec.kind for run in runs}))
     if standing.gate != "passed":
-        return f"{made.id} is not used: {standing.why}"
+        return False, f"{made.id} (new {what}) is not used: {standing.why}."
     promotion = settings.training.promotion
     if standing.state is State.VERIFIED and promotion != "hand":
+        if registry.current().live != now.id:
+            return False, f"{made.id} passed, but another model was promoted meanwhile; it is asked again tomorrow."
         share = settings.training.canary_share
         registry.move(made.id, State.LIVE if promotion == "live" else State.CANARY, share=share)
-        registry.prune(settings.training.keep_models)
     done = {"live": "answers now", "canary": f"answers {settings.training.canary_share:.0%} of the people"}
-    what = done.get(promotion, f"waits for 'quantahr models promote {made.id}'")
-    return f"{made.id} {what}: {standing.why}"
+    used = done.get(promotion, f"waits for 'quantahr models promote {made.id}'")
+    return True, f"{made.id} (new {what}) {used}: {standing.why}."
 
 
 class _State:

@@ -62,13 +62,17 @@ def train(run: Run) -> None:
     plan = run.plan
     tokenizer, rows, dropped = prepared(run)
     held, _ = fitting(run.rows("validation"), tokenizer, plan.max_tokens)
+    # Before the base is loaded: under accelerate this is what says which device is this process's own.
+    settings = SFTConfig(
+        **arguments(plan, run.checkpoints),
+        max_length=plan.max_tokens,
+        completion_only_loss=True,
+    )
+    with settings.main_process_first(local=False, desc="loading the base"):
+        base = load_base(plan.held, run.folder.parent / "bases")
     trainer = _Trainer(
-        model=with_adapter(load_base(plan.held, run.folder.parent / "bases"), plan),
-        args=SFTConfig(
-            **arguments(plan, run.checkpoints),
-            max_length=plan.max_tokens,
-            completion_only_loss=True,
-        ),
+        model=with_adapter(base, plan),
+        args=settings,
         train_dataset=Dataset.from_list(rows),
         eval_dataset=Dataset.from_list(held) if held else None,
         processing_class=tokenizer,
@@ -93,19 +97,14 @@ class ByLength(Sampler[int]):
 
     _POOL = 32  # batches that are sorted among themselves
 
-    def __init__(self, lengths: Sequence[int], batch: int, seed: int) -> None:
-        self._lengths, self._batch, self._seed = lengths, batch, seed
-        self._epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by accelerate before each."""
-        self._epoch = epoch
+    def __init__(self, lengths: Sequence[int], batch: int, seed: int, epoch: Callable[[], int] = lambda: 0) -> None:
+        self._lengths, self._batch, self._seed, self._epoch = lengths, batch, seed, epoch
 
     def __len__(self) -> int:
         return len(self._lengths)
 
     def __iter__(self) -> Iterator[int]:
-        drawn = random.Random(f"{self._seed} {self._epoch}")
+        drawn = random.Random(f"{self._seed} {self._epoch()}")
         order = drawn.sample(range(len(self._lengths)), len(self._lengths))
         size = self._batch * self._POOL
         pools = [sorted(order[at : at + size], key=self._lengths.__getitem__) for at in range(0, len(order), size)]
@@ -120,7 +119,13 @@ class ByLength(Sampler[int]):
 class _Trainer(SFTTrainer):
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> ByLength:
         rows: Any = self.train_dataset if train_dataset is None else train_dataset
-        return ByLength(list(map(len, rows["input_ids"])), self.args.train_batch_size, self.args.seed)
+        lengths = list(map(len, rows["input_ids"]))
+
+        # Asked of the state, and not told by accelerate, which does not reach the sampler of several processes.
+        def epoch() -> int:
+            return int((self.state.epoch or 0.0) + 1e-6)
+
+        return ByLength(lengths, self.args.train_batch_size, self.args.seed, epoch)
 
 
 def prepared(run: Run) -> tuple[Tokenizer, list[ChatRow], int]:
@@ -238,6 +243,8 @@ def main_of(train_run: Callable[[Run], None], doc: str) -> None:
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument("--run", type=Path, required=True, help="the run's folder")
     run = open_run(parser.parse_args().run)
+    if run.metrics is not None:
+        return
     try:
         train_run(run)
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
