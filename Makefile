@@ -2,6 +2,7 @@
 # make test   install if needed, then lint, check formats and types, and run the tests
 # make check  lint, formats and types alone
 # make lock   resolve pyproject.toml anew and pin what was found in requirements.lock
+# make loop   a fresh company asks, votes and corrects; train, export, gate, promote, and ask again (quiet machine)
 # make bench  print the benchmarks' tables (quiet machine)
 
 PYTHON ?= python3.11
@@ -9,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: run test check lock bench clean
+.PHONY: run test check lock loop bench clean
 
 run: $(INSTALLED)
 	@$(BIN)/quantahr serve
@@ -21,6 +22,9 @@ check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+loop: $(INSTALLED)
+	$(BIN)/python -m trainer.loop
 
 bench: $(INSTALLED)
 	$(BIN)/python -m bench

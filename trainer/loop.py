@@ -2,7 +2,7 @@
 
 Enters: the sample company, its graded questions and their rewordings (`samples/`). Leaves: a table of how the questions
 were answered before and after, and how long every step took; everything else lies in `--work`.
-Run: `make loop` (`python -m trainer.loop`). Interrupted, the same command goes on.
+Run: `make loop` (`python -m trainer.loop`).
 
 Twelve simulated people ask 120 questions and vote by the graders; HR corrects 40 answers that were not right. Asked
 before and after, with the recognition of verified answers switched off, so that only what was trained counts: the
@@ -26,7 +26,7 @@ from rich.table import Table
 
 from bot.answer import Answer, Assistant, answer
 from bot.assistant import open_assistant
-from bot.feedback import Feedback, Status, Writing
+from bot.feedback import Corrections, Feedback, Status, Writing
 from bot.ingest import ingest_visibly
 from bot.live import live_settings
 from bot.record import AnswerRecord
@@ -34,6 +34,7 @@ from bot.store import Store, Vote, open_store
 from bot.terminal import progress
 from config.settings import Settings, load_settings
 from exporter.registry import Registry
+from knowledge.embed import open_embedder
 from trainer.compare import compare
 from trainer.evaluate import EvalRow, read_questions, row_of, show_comparison
 from trainer.grade import Verdict, grade
@@ -113,8 +114,7 @@ async def ask_and_correct(settings: Settings, store: Store) -> Company:
                 is_right = verdict in (Verdict.RIGHT, Verdict.RIGHTLY_DECLINED)
                 feedback.vote(Vote(given.id, person, 5 if is_right else 1))
                 if not is_right and row.id in later and len(wrong) < CORRECTIONS:
-                    text = f"{right[row.id]}"
-                    feedback.correct(Writing(f"loop:{row.id}", given.id, text, HR, is_hr=True))
+                    feedback.correct(Writing(f"loop:{row.id}", given.id, right[row.id], HR, is_hr=True))
                     wrong.append(row.id)
             for row in asked:  # what was right already HR approves, until there are enough
                 if row.id in later and row.id not in wrong and len(wrong) < CORRECTIONS:
@@ -178,7 +178,7 @@ def loop(work: Path, spec: TrainingSpec, settings: Settings) -> dict[str, object
     )
     clock, store = _Clock(), open_store(work)
     asked = asyncio.run(ask_and_correct(own, store))
-    corrections = len(Feedback.corrections(_corrections(store), Status.LIVE))
+    corrections = len(Corrections(store).corrections(Status.LIVE))
     clock.step(f"{len(asked.asked)} questions with votes, {corrections} corrections")
     rows = [*asked.corrected, *asked.others]
     before = asyncio.run(answers(own, store, rows, "Asking before"))
@@ -189,8 +189,6 @@ def loop(work: Path, spec: TrainingSpec, settings: Settings) -> dict[str, object
     after = asyncio.run(answers(live, store, rows, "Asking after"))
     clock.step(f"{len(rows)} questions after")
     embedder_rows = {"corrected": asked.corrected, "others": asked.others}
-    from knowledge.embed import open_embedder
-
     embedder = open_embedder(adapter=own.index.adapter)
     found = {
         name: compare([row.asked for row in part], before, after, embedder) for name, part in embedder_rows.items()
@@ -217,10 +215,6 @@ def loop(work: Path, spec: TrainingSpec, settings: Settings) -> dict[str, object
             for name, compared in found.items()
         },
     }
-
-
-def _corrections(store: Store) -> Feedback:
-    return Feedback(store, lambda: (_ for _ in ()).throw(NotImplementedError), None)  # type: ignore[arg-type]
 
 
 def main() -> None:
