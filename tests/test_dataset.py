@@ -195,6 +195,17 @@ def test_thumbs_are_preferences_and_a_good_answer_shows_where_it_stands(
     assert not any(learner == "sft" or (label == "disliked" and learner == "reading") for learner, label in rows)
 
 
+def test_what_the_model_said_well_is_replayed_and_what_was_quoted_is_not(
+    store: Store, snapshot: Snapshot, embedder: Embedder
+) -> None:
+    answered(store, "a1", text="Up to five unused days.", route=Route.GENERATED)
+    answered(store, "a2", question="When is the office closed?", text="New Year's Day", citations=(CLOSED,))
+    vote(store, BEN, 5)
+    vote(store, BEN, 5, "a2")
+    rows = learned(store, snapshot, embedder)
+    assert [row["completion"] for row in rows["sft", "replay"]] == [said("Up to five unused days.")]
+
+
 def test_of_votes_that_contradict_each_other_hr_s_and_newer_ones_count_for_more(
     store: Store, feedback: Feedback, snapshot: Snapshot, embedder: Embedder
 ) -> None:

@@ -34,14 +34,13 @@ from trainer.file_samples import file_samples, folder_snapshot
 from trainer.ledger_samples import ledger_samples
 from trainer.personal import without_personal_data
 from trainer.report import write_report
-from trainer.samples import LEARNERS, Dropped, Sample
+from trainer.samples import LEARNERS, REPLAY, Dropped, Sample
 from trainer.spec import DatasetSpec, TrainingSpec, load_spec
 
 # Two questions as near as this, with the same row but for the question, are one.
 _COPY = 0.95
 # A person may always have this many, however few there are in all.
 _LEAST_OF_A_PERSON = 5
-_REPLAY = "replay"
 GOLDEN_FILE = "golden.validation.jsonl"
 _BY_HR = frozenset({"corrected", "approved", "unlinked", "confirmed"})
 
@@ -332,13 +331,13 @@ def _is_capped(sample: Sample) -> bool:
 
 def _with_replay(samples: Sequence[Sample], spec: TrainingSpec, dropped: Counter[str]) -> list[Sample]:
     """Of replay as many rows as keep what the model knew, and no more."""
-    own = [sample for sample in samples if sample.label != _REPLAY]
-    replay = [sample for sample in samples if sample.label == _REPLAY]
+    own = [sample for sample in samples if sample.label != REPLAY]
+    replay = [sample for sample in samples if sample.label == REPLAY]
     words = sum(sample.learner == "sft" for sample in own)
     share = spec.data.replay_share
     wanted = min(len(replay), round(words * share / (1 - share)))
     if len(replay) > wanted:
-        dropped[f"{_REPLAY}: more than its share"] += len(replay) - wanted
+        dropped[f"{REPLAY}: more than its share"] += len(replay) - wanted
     random.Random(spec.data.seed).shuffle(replay)
     return [*own, *replay[:wanted]]
 

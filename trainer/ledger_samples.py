@@ -23,7 +23,17 @@ from bot.schema import CORRECTIONS, INTERACTIONS, UNLINKS
 from bot.store import Interaction, Store, Vote, interaction_of
 from knowledge.embed import Embedder
 from knowledge.index import Snapshot
-from trainer.samples import Dropped, Sample, evidence_for, evidence_in, is_supported, messages_of, passage_row, said
+from trainer.samples import (
+    REPLAY,
+    Dropped,
+    Sample,
+    evidence_for,
+    evidence_in,
+    is_supported,
+    messages_of,
+    passage_row,
+    said,
+)
 
 SOURCE = "feedback"
 # A vote half a year older counts half; HR's for three people's.
@@ -148,6 +158,8 @@ def _of_votes(one: _Known, hr: frozenset[str], latest: datetime | None) -> Itera
     yield make("kto", question, row | {"label": label == "liked"})
     if label == "liked":
         yield make("reading", question, {"answerable": True, "positives": _quoted(answered), "negatives": []})
+        if answered.route is Route.GENERATED:  # what it says well already, so that it does not forget it
+            yield _maker(answered, REPLAY, one.votes[-1].person)("sft", question, row)
 
 
 def _of_matches(store: Store, hr: frozenset[str]) -> Iterator[Sample | Dropped]:

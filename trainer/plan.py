@@ -290,8 +290,8 @@ def _saving(spec: TrainingSpec, instead: _Instead) -> int:
 
 def _elsewhere(spec: TrainingSpec, machine: Machine, instead: _Instead) -> None:
     instead("retrieval.top_k", "not used", "rows are shown with what was read; quantahr.toml sets it for serving")
-    if spec.data.replay_share and not any(source.type == "alpaca" for source in spec.datasets):
-        instead("data.replay_share", "0", "no dataset of type alpaca is named to replay from")
+    if spec.data.replay_share and not any(source.type in ("alpaca", "feedback") for source in spec.datasets):
+        instead("data.replay_share", "0", "no dataset of type alpaca or feedback is named to replay from")
     if spec.training.max_steps > 0:
         instead("training.num_train_epochs", "not used", "training.max_steps says how long")
     reports = spec.training.report_to
@@ -308,6 +308,8 @@ def _elsewhere(spec: TrainingSpec, machine: Machine, instead: _Instead) -> None:
 def _text(value: object) -> str:
     if isinstance(value, tuple):
         return ", ".join(_text(part) for part in value) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_text(part)}" for name, part in value.items()) or "none"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):

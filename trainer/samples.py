@@ -26,6 +26,8 @@ from knowledge.retrieve import Passage
 # "sft": the generator is shown what to say; "kto": what was good and what not; "reading": for retriever and reader,
 # which passages answer; "matching": whether a stored answer answers another question.
 Learner = Literal["sft", "kto", "reading", "matching"]
+# The label of rows that keep what a model knows, of which only a share is taken.
+REPLAY = "replay"
 LEARNERS: tuple[Learner, ...] = ("sft", "kto", "reading", "matching")
 
 

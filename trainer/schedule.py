@@ -37,8 +37,6 @@ from trainer.spec import TrainingSpec
 
 _log = logging.getLogger(__name__)
 _LEARNED = "learned.json"
-# Fewer rows than these teach an encoder nothing that it would not forget with the next.
-_FEWEST = {"reader": 20, "matcher": 10}
 
 
 def train_now(
@@ -88,7 +86,8 @@ def _train(
 ) -> list[Run]:
     """What to say first, then what was good and what not, on the same adapter; and the encoders that have rows."""
     plan = make_plan(spec, this_machine(settings.data_dir), settings.data_dir / "models")
-    kinds = [kind for kind, (name, _) in KINDS.items() if rows.get(f"{name}.train", 0) >= _FEWEST.get(kind, 1)]
+    minima: Mapping[str, int] = dict(spec.data.class_minima)
+    kinds = [kind for kind, (name, _) in KINDS.items() if rows.get(f"{name}.train", 0) >= max(1, minima.get(kind, 1))]
     if not kinds:
         raise QuantaHRError(f"{dataset} has no rows to train on; collect corrections and votes, and build again.")
     runs: list[Run] = []

@@ -99,6 +99,9 @@ class DataSpec(_Part):
     """How rows become a dataset."""
 
     feedback_minimum: int = Field(100, ge=0)
+    class_minima: dict[Literal["sft", "kto", "reader", "matcher"], int] = Field(
+        {"sft": 1, "kto": 2, "reader": 20, "matcher": 10}
+    )
     similarity_threshold: float = Field(0.75, gt=0, le=1)
     person_share: float = Field(0.2, gt=0, le=1)
     replay_share: float = Field(0.2, ge=0, lt=1)
