@@ -105,7 +105,8 @@ def build(spec: TrainingSpec, settings: Settings) -> Path:
             (new / name).write_text(text, encoding="utf-8")
         manifest = json.dumps(made.manifest, indent=1, ensure_ascii=False, sort_keys=True)
         (new / "manifest.json").write_text(manifest + "\n", encoding="utf-8")
-        write_report(new, made.manifest, made.files)
+        shown = {name: text for name, text in made.files.items() if name != GOLDEN_FILE}
+        write_report(new, made.manifest, shown)
     return folder
 
 
