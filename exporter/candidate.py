@@ -9,15 +9,13 @@ call goes on. What is heavy runs in processes of its own.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -27,6 +25,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from config.errors import ModelError
+from config.lock import only_one
 from config.machine import as_child
 from exporter.base import ADAPTER, BASE_FILE, read_base
 from exporter.convert import convert
@@ -55,20 +54,10 @@ def export(
         ModelError: A run is not finished, the disk is too full, or a step failed.
         ConfigError: llama.cpp knows no such type.
     """
-    with _alone(registry):
-        return _export(runs, served, registry, kind, on_step)
-
-
-@contextmanager
-def _alone(registry: Registry) -> Iterator[None]:
-    """One export at a time. What an export that will not be taken up again has left is removed."""
     registry.folder.mkdir(parents=True, exist_ok=True)
-    with (registry.folder / ".export.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ModelError("Another process exports a model; wait until it is done, or stop it.") from error
-        yield
+    refused = ModelError("Another process exports a model; wait until it is done, or stop it.")
+    with only_one(registry.folder / ".export.lock", refused):
+        return _export(runs, served, registry, kind, on_step)
 
 
 def _export(
@@ -84,7 +73,7 @@ def _export(
     name = work.name.removeprefix(".work-")
     if name in registry.current().models and registry.path(name).is_dir():
         return _settled(registry, name)
-    for abandoned in registry.folder.glob(".work-*"):
+    for abandoned in registry.folder.glob(".work-*"):  # of an export that will not be taken up again
         if abandoned != work:
             shutil.rmtree(abandoned, ignore_errors=True)
     content = work / "content"

@@ -4,8 +4,8 @@ Enters: folders of exported models, and moves between states. Leaves: `<data_dir
 that is never changed again, and `current.json`, which says which is live, which was before, and the state of all. That
 file is replaced at once and reaches the disk before anything counts: a crash at any point leaves the old model live.
 
-What ships with QuantaHR has no folder; it is the model "" and can always be gone back to. Only promotion and rollback
-write here; serving reads.
+What ships with QuantaHR has no folder; it is the model "", which going back ends at. Exports, the gate, promotion,
+rollback and the votes on a canary write here; answering reads.
 """
 
 from __future__ import annotations

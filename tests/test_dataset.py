@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,8 +25,9 @@ from exporter.load import load_tokenizer
 from knowledge.embed import Embedder
 from knowledge.index import Snapshot
 from tests.handbook import write_handbook
-from trainer.dataset import assemble, build, group, is_validation
+from trainer.dataset import GOLDEN_FILE, assemble, build, group, is_validation
 from trainer.document_samples import document_samples
+from trainer.evaluate import read_questions
 from trainer.file_samples import file_samples, folder_snapshot
 from trainer.ledger_samples import ledger_samples
 from trainer.records import read_records
@@ -423,3 +425,21 @@ def test_the_command_builds_a_dataset_twice_the_same(
     result = CliRunner().invoke(quantahr, ["dataset", "build"])
     assert result.exit_code == 0, result.output
     assert str(first) in result.stdout and "1 of 100 answers" in result.stdout
+
+
+def test_what_hr_corrected_and_nothing_is_trained_on_is_asked_at_the_gate(tmp_path: Path, embedder: Embedder) -> None:
+    folder = write_handbook(tmp_path / "handbook")
+    settings = Settings(data_dir=tmp_path / "data", documents=DocumentSettings(folder=folder))
+    snapshot = folder_snapshot([folder], settings, embedder)
+    with closing(open_store(settings.data_dir)) as store:
+        answered(store)
+        corrected(Feedback(store, lambda: snapshot, embedder), "Up to five unused days.")
+    held = {"datasets": [{"type": "feedback"}], "data": {"validation_share": 0.999}}
+    built = build(TrainingSpec.model_validate(held), settings)
+    (row,) = read_questions(built / GOLDEN_FILE)
+    assert (row.question.text, row.ideal) == (QUESTION, "Up to five unused days.")
+    assert row.question.asker.audience.value == "all" and row.group
+    # It holds what employees asked.
+    assert {path.stat().st_mode & 0o077 for path in (built, *built.iterdir())} == {0}
+    learned_from = {"datasets": [{"type": "feedback"}], "data": {"validation_share": 0}}
+    assert not (build(TrainingSpec.model_validate(learned_from), settings) / GOLDEN_FILE).exists()

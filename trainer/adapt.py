@@ -90,21 +90,19 @@ def adapt(
     run.journal.add("begin", step=0, steps=steps)
     trained = train_pairs(part.capitalize(), parent, head, draws, loss_of, schedule, checkpoint, told)
 
-    def save(folder: Path) -> None:
+    made = run.folder / f".{part}"
+    with publishing(made) as folder:
         shutil.copytree(parent, folder, dirs_exist_ok=True)
         (folder / MANIFEST).unlink()
         save_adapter(trained.model, folder)
         save_head(trained.head, folder)
         write(folder, _manifest(run, part, read_manifest(parent), rows))
-
-    with publishing(run.folder / f".{part}") as trial:
-        save(trial)
-    before, after = judged(parent), judged(run.folder / f".{part}")
-    shutil.rmtree(run.folder / f".{part}")
+    before, after = judged(parent), judged(made)
     metrics = {"train_loss": _last(trained.losses), "steps": float(steps), "rows": float(rows)}
     metrics |= {f"validation_{name}_before": value for name, value in before.items()}
     metrics |= {f"validation_{name}_after": value for name, value in after.items()}
-    run.finish(part, save, metrics)
+    run.finish(part, lambda folder: shutil.copytree(made, folder, dirs_exist_ok=True), metrics)
+    shutil.rmtree(made)
 
 
 def steps_of(rows: int, batch: int) -> int:

@@ -222,11 +222,13 @@ def show_comparison(compared: Comparison) -> None:
     )
     for title, examples in (("Got better", compared.got_better), ("Got worse", compared.got_worse)):
         for number, changed in enumerate(examples):
-            console.print(f"{title if not number else '':<11}{changed.question}", highlight=False, markup=False)
+            line = f"{title if not number else '':<11}{changed.question}"
+            console.print(line, highlight=False, markup=False, no_wrap=True, overflow="ellipsis")
             sides = (("before", changed.was, changed.before), ("after", changed.is_now, changed.after))
             for label, verdict, text in sides:
                 shown = " ".join(text.split())
-                console.print(f"{'':<11}{label:<7}{verdict:<17}{shown[:160]}", highlight=False, markup=False)
+                line = f"{'':<11}{label:<7}{verdict:<17}{shown}"
+                console.print(line, highlight=False, markup=False, no_wrap=True, overflow="ellipsis")
 
 
 def _show(lines: Sequence[tuple[float, Summary]], *, is_curve: bool) -> None:

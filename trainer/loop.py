@@ -16,7 +16,7 @@ import asyncio
 import json
 import shutil
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,13 +50,12 @@ _SPEC = Path("config/qlora.json")
 
 @dataclass(frozen=True)
 class Company:
-    """What is asked: `asked` first of all; then, before and after, `corrected` (with wordings nobody asked) and
-    `others`. `right` is HR's answer by question id."""
+    """What is asked before and after: `corrected` questions with wordings that nobody asked, and `others`. `asked` is
+    how many were asked first of all."""
 
-    asked: tuple[EvalRow, ...]
+    asked: int
     corrected: tuple[EvalRow, ...]
     others: tuple[EvalRow, ...]
-    right: Mapping[str, str]
 
 
 def company(samples: Path = SAMPLES) -> tuple[list[EvalRow], dict[str, list[EvalRow]], dict[str, str]]:
@@ -101,7 +100,7 @@ def spec_of(file: Path) -> TrainingSpec:
 async def ask_and_correct(settings: Settings, store: Store) -> Company:
     """The company's first weeks: questions, votes, corrections; all of it in the ledger."""
     asked, later, right = company()
-    wrong: list[str] = []
+    answered: dict[str, tuple[str, bool]] = {}
     async with _assistant(settings, store) as (assistant, feedback):
         with progress("Employees ask") as on_step:
             for number, row in enumerate(asked, 1):
@@ -113,21 +112,17 @@ async def ask_and_correct(settings: Settings, store: Store) -> Company:
                 verdict = grade(row.graders, given.text, abstained=given.abstained)
                 is_right = verdict in (Verdict.RIGHT, Verdict.RIGHTLY_DECLINED)
                 feedback.vote(Vote(given.id, person, 5 if is_right else 1))
-                if not is_right and row.id in later and len(wrong) < CORRECTIONS:
-                    feedback.correct(Writing(f"loop:{row.id}", given.id, right[row.id], HR, is_hr=True))
-                    wrong.append(row.id)
-            for row in asked:  # what was right already HR approves, until there are enough
-                if row.id in later and row.id not in wrong and len(wrong) < CORRECTIONS:
-                    given = await _answer(row, assistant)
-                    store.record(replace(row.question, channel="loop"), given, f"loop:{row.id}")
-                    feedback.correct(Writing(f"loop:{row.id}", given.id, right[row.id], HR, is_hr=True))
-                    wrong.append(row.id)
+                answered[row.id] = given.id, is_right
+        # What was wrong first; then what was right and HR says better, until there are enough.
+        corrected = sorted(later.keys() & answered.keys(), key=lambda name: (answered[name][1], name))[:CORRECTIONS]
+        for name in corrected:
+            feedback.correct(Writing(f"loop:{name}", answered[name][0], right[name], HR, is_hr=True))
     by_id = {row.id: replace(row, group=row.id) for row in asked}
-    corrected = [one for name in wrong for one in (by_id[name], *later[name])]
-    names = {one.id for one in corrected}
-    others = [one for one in by_id.values() if one.id not in names and one.id.rsplit("-", 1)[0] not in wrong]
-    others += [one for name, rows in later.items() if name not in wrong for one in rows]
-    return Company(tuple(asked), tuple(corrected), tuple(others), right)
+    again = [one for name in corrected for one in (by_id[name], *later[name])]
+    names = {one.id for one in again}
+    others = [one for one in by_id.values() if one.id not in names and one.id.rsplit("-", 1)[0] not in corrected]
+    others += [one for name, rows in later.items() if name not in corrected for one in rows]
+    return Company(len(asked), tuple(again), tuple(others))
 
 
 async def answers(settings: Settings, store: Store, rows: Sequence[EvalRow], what: str) -> dict[str, AnswerRecord]:
@@ -168,7 +163,7 @@ class _Clock:
 
 
 def loop(work: Path, spec: TrainingSpec, settings: Settings) -> dict[str, object]:
-    """Do all of it in a fresh folder, show it, and give the numbers."""
+    """Do all of it in a fresh folder, show it, and give the numbers. What is in `work` is removed first."""
     shutil.rmtree(work, ignore_errors=True)
     own = settings.model_copy(
         update={
@@ -179,7 +174,7 @@ def loop(work: Path, spec: TrainingSpec, settings: Settings) -> dict[str, object
     clock, store = _Clock(), open_store(work)
     asked = asyncio.run(ask_and_correct(own, store))
     corrections = len(Corrections(store).corrections(Status.LIVE))
-    clock.step(f"{len(asked.asked)} questions with votes, {corrections} corrections")
+    clock.step(f"{asked.asked} questions with votes, {corrections} corrections")
     rows = [*asked.corrected, *asked.others]
     before = asyncio.run(answers(own, store, rows, "Asking before"))
     clock.step(f"{len(rows)} questions before")
@@ -188,10 +183,10 @@ def loop(work: Path, spec: TrainingSpec, settings: Settings) -> dict[str, object
     live = live_settings(own)
     after = asyncio.run(answers(live, store, rows, "Asking after"))
     clock.step(f"{len(rows)} questions after")
-    embedder_rows = {"corrected": asked.corrected, "others": asked.others}
     embedder = open_embedder(adapter=own.index.adapter)
     found = {
-        name: compare([row.asked for row in part], before, after, embedder) for name, part in embedder_rows.items()
+        name: compare([row.asked for row in part], before, after, embedder)
+        for name, part in (("corrected", asked.corrected), ("others", asked.others))
     }
     console = Console()
     for name, title in (("corrected", "Corrected questions and rewordings of them"), ("others", "All other questions")):

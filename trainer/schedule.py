@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import json
 import logging
-import signal
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,7 +46,6 @@ def train_now(
         QuantaHRError: It failed; the state says so, too.
     """
     state = _State(settings.data_dir)
-    signal.signal(signal.SIGTERM, _leave)  # or nobody would hear that it ended
     with alone(settings.data_dir / "datasets"):
         try:
             dataset = build(spec, settings)
@@ -72,10 +69,6 @@ def train_now(
             raise
 
 
-def _leave(*_: object) -> None:
-    sys.exit("The training was stopped; it goes on where it stopped.")
-
-
 def _train(
     spec: TrainingSpec,
     settings: Settings,
@@ -86,7 +79,7 @@ def _train(
 ) -> list[Run]:
     """What to say first, then what was good and what not, on the same adapter; and the encoders that have rows."""
     plan = make_plan(spec, this_machine(settings.data_dir), settings.data_dir / "models")
-    minima: Mapping[str, int] = dict(spec.data.class_minima)
+    minima = {str(kind): least for kind, least in spec.data.class_minima.items()}
     kinds = [kind for kind, (name, _) in KINDS.items() if rows.get(f"{name}.train", 0) >= max(1, minima.get(kind, 1))]
     if not kinds:
         raise QuantaHRError(f"{dataset} has no rows to train on; collect corrections and votes, and build again.")

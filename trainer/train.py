@@ -7,6 +7,7 @@ run's folder with its adapter; or a folder of weights for each part, in place of
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -105,6 +106,7 @@ def command(
     settings = load_settings(config)
     data_dir, wanted = settings.data_dir, load_spec(spec or settings.training.spec)
     if now and not dry_run:
+        signal.signal(signal.SIGTERM, _leave)  # or the state would say for ever that it runs
         reached = train_now(wanted, settings, force=force)
         click.echo(reached.model_dump_json() if as_json else reached.in_words)
         return
@@ -132,6 +134,10 @@ def command(
         click.echo(json.dumps({"event": "run", "folder": str(run.folder), **(run.metrics or {})}))
     else:
         _say_done(run)
+
+
+def _leave(*_: object) -> None:
+    sys.exit("The training was stopped; it goes on where it stopped.")
 
 
 def newest_dataset(folder: Path) -> Path:
